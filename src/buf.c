@@ -1,0 +1,127 @@
+#include "buf.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "mem.h"
+
+#define SETTLE_BELOW (MEM_CHUNK / 8) /* a rest of fewer bytes leaves its chunk */
+
+void buf_init(struct buf *b)
+{
+    *b = (struct buf){0};
+}
+
+static void release(char *data, size_t cap)
+{
+    if (cap == MEM_CHUNK) {
+        mem_chunk_put(data);
+    } else {
+        mem_free(data);
+    }
+}
+
+void buf_deinit(struct buf *b)
+{
+    if (b->cap > 0) {
+        release(b->data, b->cap);
+    }
+    buf_init(b);
+}
+
+/* Moves the bytes to a new place of cap bytes. MEM_CHUNK bytes always come from the pool: release() relies on it. */
+static int relocate(struct buf *b, size_t cap)
+{
+    char *data = cap == MEM_CHUNK ? mem_chunk_get() : mem_alloc(cap);
+    if (data == NULL) {
+        return -1;
+    }
+    size_t len = buf_len(b);
+    if (len > 0) {
+        memcpy(data, buf_head(b), len);
+    }
+    if (b->cap > 0) {
+        release(b->data, b->cap);
+    }
+    *b = (struct buf){.data = data, .start = 0, .end = len, .cap = cap};
+    return 0;
+}
+
+static size_t cap_for(size_t size)
+{
+    size_t cap = MEM_CHUNK;
+    while (cap < size) {
+        cap *= 2;
+    }
+    return cap;
+}
+
+char *buf_reserve(struct buf *b, size_t size)
+{
+    size_t len = buf_len(b);
+#ifdef TXKV_MOVE_BUFFERS
+    if (relocate(b, cap_for(len + size)) < 0) {
+        return NULL;
+    }
+#else
+    if (b->cap - b->end < size) {
+        if (b->cap - len >= size && b->start >= len) {
+            memcpy(b->data, buf_head(b), len);
+            b->start = 0;
+            b->end = len;
+        } else if (relocate(b, cap_for(len + size)) < 0) {
+            return NULL;
+        }
+    }
+#endif
+    return b->data + b->end;
+}
+
+void buf_commit(struct buf *b, size_t size)
+{
+    assert(b->cap - b->end >= size);
+    b->end += size;
+}
+
+int buf_append(struct buf *b, const void *bytes, size_t size)
+{
+    char *tail = buf_reserve(b, size);
+    if (tail == NULL) {
+        return -1;
+    }
+    if (size > 0) {
+        memcpy(tail, bytes, size);
+    }
+    b->end += size;
+    return 0;
+}
+
+void buf_consume(struct buf *b, size_t size)
+{
+    assert(size <= buf_len(b));
+    b->start += size;
+    if (b->start == b->end) {
+        b->start = 0;
+        b->end = 0;
+    }
+}
+
+void buf_truncate(struct buf *b, size_t len)
+{
+    assert(len <= buf_len(b));
+    b->end = b->start + len;
+}
+
+void buf_settle(struct buf *b)
+{
+    size_t len = buf_len(b);
+    if (len == 0) {
+        buf_deinit(b);
+    } else if (len < SETTLE_BELOW && b->cap >= MEM_CHUNK) {
+        size_t cap = 64;
+        while (cap < len) {
+            cap *= 2;
+        }
+        (void)relocate(b, cap); /* without memory it stays where it is */
+    }
+}

@@ -1,0 +1,54 @@
+/* buf: a byte queue that grows. Bytes are appended at the tail and consumed at the head.
+ *
+ *      data            start                  end                 cap
+ *       |---- spent -----|====== bytes ========|---- free tail ----|
+ *
+ * Invariant: start <= end <= cap; data is NULL exactly when cap is 0. Its first MEM_CHUNK bytes come from the pool of
+ * chunks, so an idle queue that was settled holds nothing and a busy one allocates nothing. */
+#ifndef TXKV_BUF_H
+#define TXKV_BUF_H
+
+#include <stddef.h>
+
+#include "slice.h"
+
+struct buf {
+    char *data;   /* owned */
+    size_t start; /* first byte not consumed */
+    size_t end;   /* one past the last byte */
+    size_t cap;   /* bytes at data */
+};
+
+void buf_init(struct buf *b);
+void buf_deinit(struct buf *b);
+
+static inline size_t buf_len(const struct buf *b)
+{
+    return b->end - b->start;
+}
+
+static inline char *buf_head(const struct buf *b)
+{
+    return b->data + b->start;
+}
+
+/* Makes room for at least size bytes at the tail and returns where they go, or NULL without memory (the bytes held stay
+ * as they were). May move the bytes: every slice into them is stale afterwards. */
+char *buf_reserve(struct buf *b, size_t size);
+
+/* Takes size bytes, written where buf_reserve said, into the queue. */
+void buf_commit(struct buf *b, size_t size);
+
+/* Appends a copy; 0, or -1 without memory, with nothing appended. */
+int buf_append(struct buf *b, const void *bytes, size_t size);
+
+/* Drops size bytes at the head; what is left does not move. */
+void buf_consume(struct buf *b, size_t size);
+
+/* Drops bytes at the tail until len are left. */
+void buf_truncate(struct buf *b, size_t len);
+
+/* Gives back memory that the bytes held do not need: all of it when there are none. May move the bytes. */
+void buf_settle(struct buf *b);
+
+#endif

@@ -1,0 +1,111 @@
+/* call: one command, one answer; each is an append and the answer to it. */
+#include <stdlib.h>
+
+#include "client.h"
+
+/* An answer taken now must be the answer to the command sent now. */
+static int idle(struct txkv *c)
+{
+    if (c->pending_count > 0) {
+        return txkv_fail(c, TXKV_ERR_BUSY, "%zu answers of appended commands are outstanding", c->pending_count);
+    }
+    return TXKV_OK;
+}
+
+/* Waits for the answer of what was appended, unless rc says that it was not. */
+static int finish(struct txkv *c, int rc, struct txkv_reply *reply)
+{
+    *reply = (struct txkv_reply){.code = rc};
+    return rc == TXKV_OK ? txkv_next_reply(c, reply) : rc;
+}
+
+int txkv_get(struct txkv *c, const char *key, struct txkv_value *value)
+{
+    struct txkv_reply reply;
+    int rc = idle(c);
+    rc = finish(c, rc == TXKV_OK ? txkv_append_get(c, key) : rc, &reply);
+    if (rc == TXKV_OK) {
+        *value = reply.values[0];
+    }
+    return rc;
+}
+
+int txkv_set(struct txkv *c, const char *key, const void *value, size_t len)
+{
+    struct txkv_reply reply;
+    int rc = idle(c);
+    return finish(c, rc == TXKV_OK ? txkv_append_set(c, key, value, len) : rc, &reply);
+}
+
+int txkv_del(struct txkv *c, const char *key)
+{
+    struct txkv_reply reply;
+    int rc = idle(c);
+    return finish(c, rc == TXKV_OK ? txkv_append_del(c, key) : rc, &reply);
+}
+
+int txkv_exists(struct txkv *c, const char *key, bool *exists)
+{
+    struct txkv_reply reply;
+    int rc = idle(c);
+    rc = finish(c, rc == TXKV_OK ? txkv_append_exists(c, key) : rc, &reply);
+    if (rc == TXKV_OK) {
+        *exists = reply.values[0].data[0] != '0';
+    }
+    return rc;
+}
+
+int txkv_incr(struct txkv *c, const char *key, int64_t *value)
+{
+    struct txkv_reply reply;
+    int rc = idle(c);
+    rc = finish(c, rc == TXKV_OK ? txkv_append_incr(c, key) : rc, &reply);
+    if (rc == TXKV_OK && value != NULL) {
+        *value = strtoll(reply.values[0].data, NULL, 10);
+    }
+    return rc;
+}
+
+int txkv_mget(struct txkv *c, const char *const *keys, size_t count, struct txkv_value *values)
+{
+    struct txkv_reply reply;
+    int rc = idle(c);
+    rc = finish(c, rc == TXKV_OK ? txkv_append_mget(c, keys, count) : rc, &reply);
+    for (size_t i = 0; rc == TXKV_OK && i < count; i++) {
+        values[i] = reply.values[i];
+    }
+    return rc;
+}
+
+int txkv_ping(struct txkv *c)
+{
+    struct txkv_reply reply;
+    return txkv_command(c, "PING", 4, &reply);
+}
+
+int txkv_begin(struct txkv *c, enum txkv_mode mode)
+{
+    struct txkv_reply reply;
+    int rc = idle(c);
+    return finish(c, rc == TXKV_OK ? txkv_append_begin(c, mode) : rc, &reply);
+}
+
+int txkv_commit(struct txkv *c)
+{
+    struct txkv_reply reply;
+    int rc = idle(c);
+    return finish(c, rc == TXKV_OK ? txkv_append_commit(c) : rc, &reply);
+}
+
+int txkv_rollback(struct txkv *c)
+{
+    struct txkv_reply reply;
+    int rc = idle(c);
+    return finish(c, rc == TXKV_OK ? txkv_append_rollback(c) : rc, &reply);
+}
+
+int txkv_command(struct txkv *c, const char *line, size_t len, struct txkv_reply *reply)
+{
+    int rc = idle(c);
+    return finish(c, rc == TXKV_OK ? txkv_append(c, line, len) : rc, reply);
+}

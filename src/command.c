@@ -1,0 +1,526 @@
+#include "command.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "err.h"
+#include "hash.h"
+#include "session.h"
+
+/* --- the functions of the commands --- */
+
+/* Answers an error of the store. */
+static void refuse(struct session *s, int err)
+{
+    char text[160];
+    const struct store_limits *limits = &s->engine->store_limits;
+    switch (err) {
+    case ERR_TOOBIG:
+        snprintf(text, sizeof(text), "a transaction may hold %zu bytes and %zu keys (--tx-bytes, --tx-keys)",
+                 limits->txn.bytes, limits->txn.keys);
+        break;
+    case ERR_FULL:
+        snprintf(text, sizeof(text), "no memory for this (--maxmemory); reads and deletions still work");
+        break;
+    case ERR_READONLY:
+        snprintf(text, sizeof(text), "this transaction is READONLY; begin one without READONLY to write");
+        break;
+    default:
+        snprintf(text, sizeof(text), "%s", err_text(err));
+    }
+    session_error(s, err, text);
+}
+
+static void answer_ok(struct session *s)
+{
+    session_answer(s, s->proto->ok(&s->out));
+}
+
+/* Answers OK to what ends or begins a transaction. */
+static void answer_transaction(struct session *s)
+{
+    if (!s->engine->quiet_transactions) {
+        answer_ok(s);
+    }
+}
+
+static void run_get(struct session *s, const struct request *r)
+{
+    struct slice value;
+    int found = store_get(&s->engine->store, session_txn(s), r->args[0], r->hash, &value);
+    if (found < 0) {
+        refuse(s, found);
+    } else if (found == 0) {
+        session_answer(s, s->proto->absent(&s->out));
+    } else {
+        session_answer(s, s->proto->value(&s->out, value));
+    }
+}
+
+static void run_set(struct session *s, const struct request *r)
+{
+    int rc = store_set(&s->engine->store, session_txn(s), r->args[0], r->hash, r->args[1]);
+    if (rc < 0) {
+        refuse(s, rc);
+    } else {
+        answer_ok(s);
+    }
+}
+
+static void run_del(struct session *s, const struct request *r)
+{
+    int rc = store_delete(&s->engine->store, session_txn(s), r->args[0], r->hash);
+    if (rc < 0) {
+        refuse(s, rc);
+    } else {
+        answer_ok(s);
+    }
+}
+
+static void run_exists(struct session *s, const struct request *r)
+{
+    struct slice value;
+    int found = store_get(&s->engine->store, session_txn(s), r->args[0], r->hash, &value);
+    if (found < 0) {
+        refuse(s, found);
+    } else {
+        session_answer(s, s->proto->integer(&s->out, found));
+    }
+}
+
+static void run_incr(struct session *s, const struct request *r)
+{
+    int64_t by = 1;
+    int64_t sum;
+    if (r->count == 2) {
+        bool is_number = store_parse_integer(r->args[1], &by);
+        assert(is_number); /* command_parse has checked it */
+        (void)is_number;
+    }
+    int rc = store_increment(&s->engine->store, session_txn(s), r->args[0], r->hash, by, &sum);
+    if (rc < 0) {
+        refuse(s, rc);
+    } else {
+        session_answer(s, s->proto->integer(&s->out, sum));
+    }
+}
+
+#define MGET_GROUP 16
+#define MGET_TOO_LONG 1
+
+/* Answers some of the keys; 0, or MGET_TOO_LONG, or an error of the store: then an error is to be the only answer. */
+static int mget_group(struct session *s, const struct slice *keys, size_t count, size_t mark)
+{
+    uint32_t hashes[MGET_GROUP];
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = hash_of(keys[i]);
+    }
+    store_prefetch(&s->engine->store, hashes, count);
+    for (size_t i = 0; i < count; i++) {
+        struct slice value;
+        int found = store_get(&s->engine->store, session_txn(s), keys[i], hashes[i], &value);
+        if (found < 0) {
+            return found;
+        }
+        if (found == 1 && buf_len(&s->out) - mark + value.len > s->engine->limits.answer_bytes) {
+            return MGET_TOO_LONG;
+        }
+        session_answer(s, found == 1 ? s->proto->value(&s->out, value) : s->proto->absent(&s->out));
+    }
+    return 0;
+}
+
+static void run_mget(struct session *s, const struct request *r)
+{
+    size_t mark = buf_len(&s->out);
+    int rc = 0;
+    for (size_t i = 0; i < r->count && rc == 0; i += MGET_GROUP) {
+        size_t count = r->count - i < MGET_GROUP ? r->count - i : MGET_GROUP;
+        rc = mget_group(s, r->args + i, count, mark);
+    }
+    if (rc != 0) {
+        buf_truncate(&s->out, mark);
+    }
+    if (rc == MGET_TOO_LONG) {
+        char text[96];
+        snprintf(text, sizeof(text), "the answer is over %zu bytes (--answer-max); ask for fewer keys",
+                 s->engine->limits.answer_bytes);
+        session_error(s, ERR_TOOBIG, text);
+    } else if (rc < 0) {
+        refuse(s, rc);
+    }
+}
+
+static void run_dbsize(struct session *s, const struct request *r)
+{
+    (void)r;
+    session_answer(s, s->proto->integer(&s->out, (int64_t)store_count(&s->engine->store, session_txn(s))));
+}
+
+static void run_flush(struct session *s, const struct request *r)
+{
+    (void)r;
+    int rc = store_flush(&s->engine->store, session_txn(s));
+    if (rc < 0) {
+        refuse(s, rc);
+    } else {
+        answer_ok(s);
+    }
+}
+
+static const struct {
+    const char *name;
+    enum txn_mode mode;
+} modes[] = {{"SERIALIZABLE", TXN_SERIALIZABLE}, {"READONLY", TXN_READONLY}};
+
+static bool find_mode(struct slice name, enum txn_mode *mode)
+{
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        if (name.len == strlen(modes[i].name) && strncasecmp(name.data, modes[i].name, name.len) == 0) {
+            *mode = modes[i].mode;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void run_begin(struct session *s, const struct request *r)
+{
+    enum txn_mode mode = s->engine->plain_mode;
+    if (r->count == 1) {
+        bool known = find_mode(r->args[0], &mode);
+        assert(known); /* command_parse has checked it */
+        (void)known;
+    }
+    int rc = store_begin(&s->engine->store, &s->txn, mode);
+    if (rc < 0) {
+        refuse(s, rc);
+        store_fail(&s->engine->store, &s->txn, ERR_ABORTED, "its BEGIN was refused");
+    } else {
+        answer_transaction(s);
+    }
+}
+
+static void run_commit(struct session *s, const struct request *r)
+{
+    (void)r;
+    if (s->txn.state == TXN_NONE) {
+        session_error(s, ERR_NOTX, "COMMIT without a transaction; BEGIN opens one");
+        return;
+    }
+    uint64_t seq;
+    int rc = store_commit(&s->engine->store, &s->txn, &seq);
+    if (rc == ERR_CONFLICT) {
+        session_error(s, rc, "a key that was read has changed since BEGIN; nothing was applied; retry the transaction");
+    } else if (rc < 0) {
+        session_error(s, rc, "no memory to apply the transaction; nothing was applied");
+    } else {
+        s->last_seq = seq > 0 ? seq : s->last_seq;
+        answer_transaction(s);
+    }
+}
+
+static void run_rollback(struct session *s, const struct request *r)
+{
+    (void)r;
+    if (s->txn.state == TXN_NONE) {
+        session_error(s, ERR_NOTX, "ROLLBACK without a transaction; BEGIN opens one");
+        return;
+    }
+    store_rollback(&s->engine->store, &s->txn);
+    answer_transaction(s);
+}
+
+static void run_ping(struct session *s, const struct request *r)
+{
+    (void)r;
+    session_answer(s, s->proto->pong(&s->out));
+}
+
+static void run_quit(struct session *s, const struct request *r)
+{
+    (void)r;
+    s->state = SESSION_CLOSING;
+}
+
+static void run_help(struct session *s, const struct request *r)
+{
+    char line[512];
+    size_t len = 0;
+    if (r->count == 1) {
+        const struct command *c = command_find(r->args[0]);
+        if (c == NULL) {
+            session_error(s, ERR_UNKNOWN, "there is no command of that name; HELP lists the commands");
+            return;
+        }
+        len = (size_t)snprintf(line, sizeof(line), "%s%s%s: %s", c->name, c->usage[0] == '\0' ? "" : " ", c->usage, c->help);
+    } else {
+        for (size_t i = 0; command_at(i) != NULL; i++) {
+            len += (size_t)snprintf(line + len, sizeof(line) - len, "%s ", command_at(i)->name);
+        }
+        len += (size_t)snprintf(line + len, sizeof(line) - len, "(HELP command says what it does)");
+    }
+    session_answer(s, s->proto->line(&s->out, slice_of(line, len)));
+}
+
+#ifdef TXKV_FAULTS
+static void run_lastseq(struct session *s, const struct request *r)
+{
+    (void)r;
+    session_answer(s, s->proto->integer(&s->out, (int64_t)s->last_seq));
+}
+
+static void run_snapshot(struct session *s, const struct request *r)
+{
+    (void)r;
+    bool open = s->txn.state == TXN_OPEN;
+    session_answer(s, s->proto->integer(&s->out, open ? (int64_t)txn_seq(&s->txn) : 0));
+}
+#endif
+
+/* --- the table --- */
+
+static const struct command table[] = {
+    {"GET", "key", "the value of key, or an empty line where there is none", 1, 1, COMMAND_KEY, run_get},
+    {"SET", "key value", "stores the rest of the line, spaces included, as the value of key", 2, 2,
+     COMMAND_KEY | COMMAND_REST, run_set},
+    {"DEL", "key", "removes key, whether or not it exists", 1, 1, COMMAND_KEY, run_del},
+    {"EXISTS", "key", "1 where key exists, even with an empty value, else 0", 1, 1, COMMAND_KEY, run_exists},
+    {"INCR", "key [by]", "adds by, or 1, to the integer at key, which counts as 0 where it does not exist; the sum", 1, 2,
+     COMMAND_KEY | COMMAND_NUMBER, run_incr},
+    {"MGET", "key [key ...]", "the values of the keys, a line each", 1, COMMAND_ARGS_MAX, COMMAND_KEYS, run_mget},
+    {"DBSIZE", "", "how many keys exist", 0, 0, 0, run_dbsize},
+    {"FLUSH", "", "removes all keys", 0, 0, 0, run_flush},
+    {"BEGIN", "[SERIALIZABLE|READONLY]",
+     "opens a transaction; SERIALIZABLE refuses its COMMIT if what it read has changed; READONLY takes no writes", 0, 1,
+     COMMAND_BEGINS, run_begin},
+    {"COMMIT", "", "publishes the transaction's writes all at once, or none of them", 0, 0, COMMAND_ENDS, run_commit},
+    {"ROLLBACK", "", "discards the transaction", 0, 0, COMMAND_ENDS | COMMAND_ALWAYS,
+     run_rollback},
+    {"PING", "", "+PONG", 0, 0, 0, run_ping},
+    {"HELP", "[command]", "the commands, or what one of them does", 0, 1, 0, run_help},
+    {"QUIT", "", "sends what is owed and closes the connection; an open transaction is discarded", 0, 0, COMMAND_ALWAYS,
+     run_quit},
+#ifdef TXKV_FAULTS
+    {"LASTSEQ", "", "test build: sequence number of this connection's last commit", 0, 0, COMMAND_ALWAYS, run_lastseq},
+    {"SNAPSHOT", "", "test build: sequence number that the transaction reads as of", 0, 0, COMMAND_ALWAYS, run_snapshot},
+#endif
+};
+
+#define TABLE_SIZE (sizeof(table) / sizeof(table[0]))
+
+const struct command *command_at(size_t index)
+{
+    return index < TABLE_SIZE ? &table[index] : NULL;
+}
+
+/* Clearing bit 5 of a byte gives 'G' for 'G' and 'g' alone, so eight letters are compared in any case at once. */
+static uint64_t fold(const char *name, size_t len)
+{
+    uint64_t word = 0;
+    memcpy(&word, name, len);
+    return word & 0xdfdfdfdfdfdfdfdfULL;
+}
+
+const struct command *command_find(struct slice name)
+{
+    static uint64_t folded[TABLE_SIZE];
+    if (folded[0] == 0) {
+        for (size_t i = 0; i < TABLE_SIZE; i++) {
+            assert(strlen(table[i].name) <= sizeof(uint64_t));
+            folded[i] = fold(table[i].name, strlen(table[i].name));
+        }
+    }
+    if (name.len == 0 || name.len > sizeof(uint64_t)) {
+        return NULL;
+    }
+    uint64_t wanted = fold(name.data, name.len);
+    for (size_t i = 0; i < TABLE_SIZE; i++) {
+        if (folded[i] == wanted && strlen(table[i].name) == name.len) {
+            return &table[i];
+        }
+    }
+    return NULL;
+}
+
+/* --- parsing --- */
+
+size_t command_line_max(const struct command_limits *limits)
+{
+    return limits->key_bytes + limits->value_bytes + 64;
+}
+
+static int find_control(struct slice key)
+{
+    for (size_t i = 0; i < key.len; i++) {
+        if ((unsigned char)key.data[i] < 0x20 || key.data[i] == 0x7f) {
+            return (unsigned char)key.data[i];
+        }
+    }
+    return -1;
+}
+
+static int check_key(struct slice key, const struct command_limits *limits)
+{
+    if (key.len == 0 || find_control(key) >= 0) {
+        return ERR_SYNTAX;
+    }
+    return key.len > limits->key_bytes ? ERR_TOOBIG : 0;
+}
+
+static int check_args(const struct request *r, const struct command_limits *limits)
+{
+    unsigned flags = r->command->flags;
+    size_t keys = flags & COMMAND_KEYS ? r->count : flags & COMMAND_KEY ? 1 : 0;
+    for (size_t i = 0; i < keys; i++) {
+        int rc = check_key(r->args[i], limits);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    if (flags & COMMAND_REST) {
+        return r->args[r->count - 1].len > limits->value_bytes ? ERR_TOOBIG : 0;
+    }
+    if (flags & COMMAND_BEGINS && r->count == 1) {
+        enum txn_mode mode;
+        return find_mode(r->args[0], &mode) ? 0 : ERR_SYNTAX;
+    }
+    if (flags & COMMAND_NUMBER && r->count == 2) {
+        int64_t number;
+        return store_parse_integer(r->args[1], &number) ? 0 : ERR_NOTINT;
+    }
+    return 0;
+}
+
+void command_parse(struct request *r, const struct command_limits *limits, struct slice *words)
+{
+    const struct raw_request *raw = &r->raw;
+    r->args = words;
+    r->count = 0;
+    r->command = command_find(raw->verb);
+    if (raw->too_long) {
+        r->error = ERR_TOOBIG;
+    } else if (raw->bad_cr || raw->verb.len == 0) {
+        r->error = ERR_SYNTAX;
+    } else if (r->command == NULL) {
+        r->error = ERR_UNKNOWN;
+    } else {
+        size_t max = r->command->args_max;
+        r->count = raw->has_tail ? proto_text_split(raw->tail, max, r->command->flags & COMMAND_REST, words) : 0;
+        bool counted = r->count >= r->command->args_min && r->count <= max;
+        r->error = counted ? check_args(r, limits) : r->count > COMMAND_ARGS_MAX ? ERR_TOOBIG : ERR_SYNTAX;
+    }
+}
+
+/* The name of the nth argument in a usage such as "key [by]", without its brackets. */
+static struct slice argument_name(const char *usage, size_t nth)
+{
+    const char *at = usage;
+    while (nth > 0 && strchr(at, ' ') != NULL) {
+        at = strchr(at, ' ') + 1;
+        nth--;
+    }
+    at += *at == '[';
+    return slice_of(at, strcspn(at, " ]"));
+}
+
+static void explain_key(struct slice key, const struct command *c, const struct command_limits *limits, char *why,
+                        size_t size)
+{
+    if (key.len == 0) {
+        snprintf(why, size, "%s got an empty key; one space stands between words: %s %s", c->name, c->name, c->usage);
+    } else if (key.len > limits->key_bytes) {
+        snprintf(why, size, "the key has %zu bytes; a key has at most %zu (--key-max)", key.len, limits->key_bytes);
+    } else {
+        snprintf(why, size, "the key holds control byte 0x%02x; a key of this protocol has none", find_control(key));
+    }
+}
+
+static void explain_args(const struct request *r, const struct command_limits *limits, char *why, size_t size)
+{
+    const struct command *c = r->command;
+    size_t keys = c->flags & COMMAND_KEYS ? r->count : c->flags & COMMAND_KEY ? 1 : 0;
+    for (size_t i = 0; i < keys; i++) {
+        if (check_key(r->args[i], limits) < 0) {
+            explain_key(r->args[i], c, limits, why, size);
+            return;
+        }
+    }
+    if (c->flags & COMMAND_REST) {
+        snprintf(why, size, "the value has %zu bytes; a value has at most %zu (--value-max)", r->args[r->count - 1].len,
+                 limits->value_bytes);
+    } else if (c->flags & COMMAND_NUMBER) {
+        snprintf(why, size, "%s adds a signed 64-bit integer, such as 5 or -5: %s %s", c->name, c->name, c->usage);
+    } else {
+        snprintf(why, size, "unknown mode; %s %s", c->name, c->usage);
+    }
+}
+
+static void explain_count(const struct request *r, char *why, size_t size)
+{
+    const struct command *c = r->command;
+    const char *gap = c->usage[0] == '\0' ? "" : " ";
+    if (r->count < c->args_min) {
+        struct slice name = argument_name(c->usage, r->count);
+        bool value = c->flags & COMMAND_REST && r->count + 1 == c->args_max;
+        snprintf(why, size, "%s lacks its %.*s%s: %s %s", c->name, (int)name.len, name.data,
+                 value ? " (for an empty one, end the line with a space)" : "", c->name, c->usage);
+    } else if (r->count > COMMAND_ARGS_MAX) {
+        snprintf(why, size, "%s takes at most %d words", c->name, COMMAND_ARGS_MAX);
+    } else {
+        snprintf(why, size, "%s got more than it takes; one space stands between words: %s%s%s", c->name, c->name, gap,
+                 c->usage);
+    }
+}
+
+static void explain_unknown(struct slice verb, char *why, size_t size)
+{
+    char shown[33];
+    size_t len = verb.len < sizeof(shown) - 1 ? verb.len : sizeof(shown) - 1;
+    for (size_t i = 0; i < len; i++) {
+        shown[i] = isprint((unsigned char)verb.data[i]) ? verb.data[i] : '?';
+    }
+    shown[len] = '\0';
+    snprintf(why, size, "there is no command %s; HELP lists the commands", shown);
+}
+
+void command_explain(const struct request *r, const struct command_limits *limits, char *why, size_t size)
+{
+    if (r->raw.too_long) {
+        snprintf(why, size, "the line has more than %zu bytes (key, value and 64)", command_line_max(limits));
+    } else if (r->raw.bad_cr) {
+        snprintf(why, size, "a CR stands inside the line; a line ends with LF or CRLF and holds no other CR");
+    } else if (r->raw.verb.len == 0) {
+        snprintf(why, size, "a line begins with its command, not with a space");
+    } else if (r->command == NULL) {
+        explain_unknown(r->raw.verb, why, size);
+    } else if (r->count < r->command->args_min || r->count > r->command->args_max) {
+        explain_count(r, why, size);
+    } else {
+        explain_args(r, limits, why, size);
+    }
+}
+
+int command_check_line(struct slice line, char *why, size_t why_size)
+{
+    const struct command_limits limits = {COMMAND_KEY_BYTES_DEFAULT, COMMAND_VALUE_BYTES_DEFAULT};
+    struct slice words[COMMAND_ARGS_MAX];
+    struct request r = {0};
+    char text[256];
+    const char *space = memchr(line.data, ' ', line.len);
+    size_t verb_len = space == NULL ? line.len : (size_t)(space - line.data);
+    r.raw = (struct raw_request){.verb = slice_of(line.data, verb_len),
+                                 .tail = slice_of(space == NULL ? line.data + line.len : space + 1,
+                                                  space == NULL ? 0 : line.len - verb_len - 1),
+                                 .has_tail = space != NULL,
+                                 .bad_cr = line.len > 0 && memchr(line.data, '\r', line.len) != NULL,
+                                 .too_long = line.len > command_line_max(&limits)};
+    command_parse(&r, &limits, words);
+    if (r.error < 0) {
+        command_explain(&r, &limits, text, sizeof(text));
+        snprintf(why, why_size, "%s %s", err_word(r.error), text);
+    }
+    return r.error;
+}

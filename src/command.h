@@ -1,0 +1,72 @@
+/* command: the one table of commands, and the functions that run them.
+ *
+ * Parsing, HELP, the prompt's completion and its check of a line, and docs/protocol.md all come from this table. */
+#ifndef TXKV_COMMAND_H
+#define TXKV_COMMAND_H
+
+#include "proto.h"
+
+struct session;
+struct request;
+
+#define COMMAND_ARGS_MAX 1024 /* words of one command after its verb */
+
+enum command_flag {
+    COMMAND_KEY = 1,      /* its first argument is a key */
+    COMMAND_KEYS = 2,     /* all its arguments are keys */
+    COMMAND_REST = 4,     /* its last argument is the rest of the line: a value */
+    COMMAND_ENDS = 8,     /* ends a transaction, a failed one too */
+    COMMAND_ALWAYS = 16,  /* runs in a failed transaction as it does elsewhere */
+    COMMAND_BEGINS = 32,  /* its argument is a mode; a refusal of it outside a transaction opens a failed one */
+    COMMAND_NUMBER = 64,  /* its second argument is an integer */
+};
+
+struct command {
+    const char *name;  /* in capitals */
+    const char *usage; /* the arguments as the documents write them; "" for none */
+    const char *help;  /* one line */
+    unsigned args_min;
+    unsigned args_max;
+    unsigned flags; /* enum command_flag */
+    void (*run)(struct session *s, const struct request *r);
+};
+
+/* The limits that parsing checks. */
+struct command_limits {
+    size_t key_bytes;
+    size_t value_bytes;
+};
+
+#define COMMAND_KEY_BYTES_DEFAULT ((size_t)1024)
+#define COMMAND_VALUE_BYTES_DEFAULT ((size_t)1 << 20)
+
+/* A request whose words are known: what a command's function gets. Slices are borrowed until it has run. */
+struct request {
+    const struct command *command; /* NULL where no command has that name */
+    const struct slice *args;
+    size_t count; /* arguments */
+    uint32_t hash; /* of the first key, where the command has one */
+    int error;     /* 0, or why it cannot run; command_explain says it in words */
+    struct raw_request raw;
+};
+
+/* The command of a name in whatever case, or NULL. */
+const struct command *command_find(struct slice name);
+
+/* The table's commands in its order; NULL past the end. */
+const struct command *command_at(size_t index);
+
+/* The longest line, without its end, that can hold a command within the limits. */
+size_t command_line_max(const struct command_limits *limits);
+
+/* Fills command, args, count and error of a request from its raw form. words has room for COMMAND_ARGS_MAX slices. */
+void command_parse(struct request *r, const struct command_limits *limits, struct slice *words);
+
+/* Says in words, one line without its end, why a parsed request has its error. Needs the words of command_parse. */
+void command_explain(const struct request *r, const struct command_limits *limits, char *why, size_t size);
+
+/* Checks one text line (without its line end) as the server would parse it under the default limits: 0 if it would be
+ * run, else a negative error and the text of the ERR line (without "ERR ") in why, ended by NUL. */
+int command_check_line(struct slice line, char *why, size_t why_size);
+
+#endif

@@ -1,0 +1,346 @@
+#include "conn.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "err.h"
+#include "mem.h"
+#include "server.h"
+
+#define READ_SIZE_MIN 4096
+#define READ_SIZE_MAX TICK_IN_MAX
+#define BUFFERED_MAX TICK_IN_MAX /* input that waits to be run, over which no more is read */
+
+static struct conn *conn_of(const void *handle)
+{
+    return ((const uv_handle_t *)handle)->data;
+}
+
+/* --- closing --- */
+
+static void disarm_all(struct conn *c)
+{
+    deadline_disarm(&c->server->partial, &c->partial);
+    deadline_disarm(&c->server->unread, &c->unread);
+    deadline_disarm(&c->server->linger, &c->linger);
+    deadline_disarm(&c->server->tx_idle, &c->tx_idle);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct conn *c = conn_of(handle);
+    session_deinit(&c->session);
+    buf_deinit(&c->sending);
+    server_forget(c->server, c);
+    mem_free(c);
+}
+
+void conn_close(struct conn *c)
+{
+    if (uv_is_closing(&c->handle)) {
+        return;
+    }
+    c->session.state = SESSION_BROKEN;
+    store_rollback(&c->session.engine->store, &c->session.txn); /* frees its snapshot now */
+    tick_remove(&c->server->tick, &c->session);
+    disarm_all(c);
+    uv_close(&c->handle, on_closed);
+}
+
+static void on_shutdown(uv_shutdown_t *request, int status)
+{
+    struct conn *c = request->data;
+    if (status < 0 || c->session.in_ended) {
+        conn_close(c);
+    }
+}
+
+/* All is sent: says so to the client, and waits for it to close. */
+static void start_lingering(struct conn *c)
+{
+    if (c->lingering) {
+        return;
+    }
+    c->lingering = true;
+    c->shutdown.data = c;
+    deadline_arm(&c->server->linger, &c->linger, uv_now(&c->server->loop));
+    if (uv_shutdown(&c->shutdown, &c->stream, on_shutdown) < 0) {
+        conn_close(c);
+    }
+}
+
+/* --- writing --- */
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct conn *c = write->data;
+    c->writing = false;
+    c->session.unsent = 0;
+    buf_deinit(&c->sending);
+    deadline_disarm(&c->server->unread, &c->unread);
+    if (status < 0) {
+        conn_close(c);
+        return;
+    }
+    if (!uv_is_closing(&c->handle)) {
+        conn_after_tick(&c->session);
+    }
+}
+
+static void arm_unread(struct conn *c)
+{
+    c->unread_bytes = uv_stream_get_write_queue_size(&c->stream);
+    deadline_arm(&c->server->unread, &c->unread, uv_now(&c->server->loop));
+}
+
+/* One write to the kernel; what it does not take goes to libuv. -1 when the connection is lost. */
+static int flush(struct conn *c)
+{
+    struct session *s = &c->session;
+    if (c->writing || buf_len(&s->out) == 0) {
+        return 0;
+    }
+    uv_buf_t bytes = uv_buf_init(buf_head(&s->out), (unsigned)buf_len(&s->out));
+    int sent = uv_try_write(&c->stream, &bytes, 1);
+    if (sent < 0 && sent != UV_EAGAIN) {
+        return -1;
+    }
+    buf_consume(&s->out, sent > 0 ? (size_t)sent : 0);
+    if (buf_len(&s->out) == 0) {
+        return 0;
+    }
+    c->sending = s->out;
+    buf_init(&s->out);
+    bytes = uv_buf_init(buf_head(&c->sending), (unsigned)buf_len(&c->sending));
+    c->write.data = c;
+    if (uv_write(&c->write, &c->stream, &bytes, 1, on_written) < 0) {
+        return -1;
+    }
+    c->writing = true;
+    s->unsent = buf_len(&c->sending);
+    arm_unread(c);
+    return 0;
+}
+
+/* --- reading --- */
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *bytes)
+{
+    struct conn *c = conn_of(handle);
+    struct session *s = &c->session;
+    (void)suggested;
+    *bytes = uv_buf_init(NULL, 0); /* libuv takes that for "later" */
+    if (s->ready && buf_len(&s->in) >= BUFFERED_MAX) {
+        return;
+    }
+    char *tail = buf_reserve(&s->in, c->read_size);
+    if (tail != NULL) {
+        *bytes = uv_buf_init(tail, (unsigned)(s->in.cap - s->in.end));
+    }
+}
+
+static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *bytes)
+{
+    struct conn *c = conn_of(stream);
+    struct session *s = &c->session;
+    if (size == UV_ENOBUFS && s->ready) {
+        return; /* enough for this tick */
+    }
+    if (size < 0 && size != UV_EOF) {
+        conn_close(c);
+        return;
+    }
+    if (size == UV_EOF) {
+        s->in_ended = true;
+        c->reading = false;
+        if (c->lingering) {
+            conn_close(c);
+            return;
+        }
+    } else if (c->lingering || s->state != SESSION_OPEN) {
+        return; /* what comes after the end is not wanted, and not kept */
+    } else {
+        buf_commit(&s->in, (size_t)size);
+        bool filled = (size_t)size == bytes->len;
+        c->read_size = filled && c->read_size < READ_SIZE_MAX ? c->read_size * 2 : c->read_size;
+    }
+    tick_add(&c->server->tick, s);
+}
+
+/* Reads while the session may run, or while the client is waited for; else the kernel holds what comes. */
+static int keep_reading(struct conn *c)
+{
+    struct session *s = &c->session;
+    bool wanted = !s->in_ended && (c->lingering || session_can_run(s)) && !(c->server->stopping && !c->lingering);
+    if (wanted == c->reading) {
+        return 0;
+    }
+    c->reading = wanted;
+    return wanted ? uv_read_start(&c->stream, on_alloc, on_read) : uv_read_stop(&c->stream);
+}
+
+/* --- after the tick --- */
+
+static void keep_deadlines(struct conn *c)
+{
+    struct server *server = c->server;
+    struct session *s = &c->session;
+    uint64_t now = uv_now(&server->loop);
+    bool partial = !s->more && s->state == SESSION_OPEN && (buf_len(&s->in) > 0 || s->decoder.skipping);
+    if (!partial || c->partial_after != s->requests) {
+        deadline_disarm(&server->partial, &c->partial);
+    }
+    if (partial) {
+        c->partial_after = s->requests;
+        deadline_arm(&server->partial, &c->partial, now);
+    }
+    deadline_disarm(&server->tx_idle, &c->tx_idle);
+    if (session_txn(s) != NULL) {
+        deadline_arm(&server->tx_idle, &c->tx_idle, now);
+    }
+}
+
+void conn_after_tick(struct session *s)
+{
+    struct conn *c = (struct conn *)s;
+    if (uv_is_closing(&c->handle)) {
+        return;
+    }
+    if (flush(c) < 0 || s->state == SESSION_BROKEN) {
+        conn_close(c);
+        return;
+    }
+    if (s->state == SESSION_CLOSING) {
+        buf_deinit(&s->in);
+        if (session_pending(s) == 0) {
+            buf_settle(&s->out);
+            start_lingering(c);
+        }
+    } else if (s->more && session_can_run(s)) {
+        tick_add(&c->server->tick, s);
+    }
+    if (uv_is_closing(&c->handle)) {
+        return;
+    }
+    keep_deadlines(c);
+    buf_settle(&s->in);
+    buf_settle(&s->out);
+    if (keep_reading(c) < 0) {
+        conn_close(c);
+    }
+}
+
+void conn_finish(struct conn *c)
+{
+    c->session.in_ended = true;
+    tick_add(&c->server->tick, &c->session);
+}
+
+/* --- deadlines --- */
+
+void conn_on_partial(struct conn *c)
+{
+    struct session *s = &c->session;
+    char text[96];
+    snprintf(text, sizeof(text), "the line was not ended within %zu s (--partial-timeout); closing",
+             c->server->options->partial_seconds);
+    session_error(s, ERR_SYNTAX, text);
+    s->state = SESSION_CLOSING;
+    conn_after_tick(s);
+}
+
+void conn_on_unread(struct conn *c)
+{
+    if (uv_stream_get_write_queue_size(&c->stream) < c->unread_bytes) {
+        arm_unread(c); /* slow, but it reads */
+    } else {
+        conn_close(c);
+    }
+}
+
+void conn_on_tx_idle(struct conn *c)
+{
+    if (session_txn(&c->session) != NULL) {
+        store_fail(&c->session.engine->store, &c->session.txn, ERR_EXPIRED,
+                   "idle for longer than --tx-idle; retry the transaction");
+    }
+}
+
+/* --- accepting --- */
+
+bool conn_is_local(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)address;
+        return (ntohl(in->sin_addr.s_addr) >> 24) == 127;
+    }
+    if (address->sa_family == AF_INET6) {
+        const struct in6_addr *in = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+        return IN6_IS_ADDR_LOOPBACK(in) || (IN6_IS_ADDR_V4MAPPED(in) && in->s6_addr[12] == 127);
+    }
+    return address->sa_family == AF_UNIX;
+}
+
+static bool is_stranger(struct conn *c)
+{
+    struct sockaddr_storage address;
+    int len = sizeof(address);
+    if (c->handle.type != UV_TCP) {
+        return false;
+    }
+    return uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&address, &len) < 0 ||
+           !conn_is_local((const struct sockaddr *)&address);
+}
+
+static void turn_away(struct conn *c, int err, const char *text)
+{
+    session_error(&c->session, err, text);
+    c->session.state = SESSION_CLOSING;
+    conn_after_tick(&c->session);
+}
+
+static int open_handle(struct conn *c, uv_stream_t *listener)
+{
+    int rc = listener->type == UV_TCP ? uv_tcp_init(&c->server->loop, &c->tcp)
+                                      : uv_pipe_init(&c->server->loop, &c->pipe, 0);
+    c->handle.data = c;
+    return rc;
+}
+
+struct conn *conn_accept(struct server *server, uv_stream_t *listener)
+{
+    struct conn *c = mem_calloc(sizeof(*c));
+    if (c == NULL) {
+        return NULL;
+    }
+    c->server = server;
+    c->read_size = READ_SIZE_MIN;
+    if (open_handle(c, listener) < 0) {
+        mem_free(c);
+        return NULL;
+    }
+    session_init(&c->session, &server->engine);
+    c->next = server->conns;
+    if (c->next != NULL) {
+        c->next->prev = c;
+    }
+    server->conns = c;
+    server->conn_count++;
+    if (uv_accept(listener, &c->stream) < 0) {
+        conn_close(c);
+        return c;
+    }
+    if (c->handle.type == UV_TCP) {
+        uv_tcp_nodelay(&c->tcp, 1);
+    }
+    if (server->conn_count > server->conn_max) {
+        char text[96];
+        snprintf(text, sizeof(text), "all %zu connections are in use (--max-connections); try later", server->conn_max);
+        turn_away(c, ERR_FULL, text);
+    } else if (is_stranger(c)) {
+        turn_away(c, ERR_DENIED, "this server takes connections of its own machine only");
+    } else {
+        conn_after_tick(&c->session);
+    }
+    return c;
+}

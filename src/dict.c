@@ -1,0 +1,343 @@
+#include "dict.h"
+
+#include <assert.h>
+
+#include "dict_entry.h"
+
+/* Items per bucket at which a partition expands, times 256: 3 on average, spread over 0.75 to 1.25 of it so that the
+ * partitions do not all expand together. A bucket costs 16 bytes: see docs/architecture.md for what a load of 3 saves and
+ * costs. */
+#define LOAD_LIMIT_256 768U
+
+/* A table's first two allocations, kept in two small pools: a small transaction makes and drops a table each time. */
+#define POOL_MAX 64
+#define FIRST_BUCKETS (HASH_INITIAL_NUM_BUCKETS * sizeof(struct UT_hash_bucket))
+
+struct pool {
+    size_t size;    /* bytes of a block */
+    size_t kept;    /* blocks */
+    void *first;    /* each block begins with the pointer to the next */
+};
+
+static struct pool table_pool = {sizeof(UT_hash_table), 0, NULL};
+static struct pool bucket_pool = {FIRST_BUCKETS, 0, NULL};
+
+static struct pool *pool_for(size_t size)
+{
+    return size == table_pool.size ? &table_pool : size == bucket_pool.size ? &bucket_pool : NULL;
+}
+
+static void pool_push(struct pool *pool, void *block)
+{
+    memcpy(block, &pool->first, sizeof(void *));
+    pool->first = block;
+    pool->kept++;
+}
+
+void *dict_table_alloc(size_t size)
+{
+    struct pool *pool = pool_for(size);
+    if (pool == NULL || pool->kept == 0) {
+        return mem_alloc(size);
+    }
+    void *block = pool->first;
+    memcpy(&pool->first, block, sizeof(void *));
+    pool->kept--;
+    return block;
+}
+
+void dict_table_free(void *ptr, size_t size)
+{
+    struct pool *pool = pool_for(size);
+    if (pool != NULL && pool->kept < POOL_MAX) {
+        pool_push(pool, ptr);
+    } else {
+        mem_free(ptr);
+    }
+}
+
+static int pool_fill(struct pool *pool, size_t count)
+{
+    while (pool->kept < count) {
+        void *block = mem_alloc(pool->size);
+        if (block == NULL) {
+            return -1;
+        }
+        pool_push(pool, block);
+    }
+    return 0;
+}
+
+int dict_reserve(size_t tables)
+{
+    return pool_fill(&table_pool, tables) < 0 || pool_fill(&bucket_pool, tables) < 0 ? -1 : 0;
+}
+
+int dict_init(struct dict *d, unsigned bits)
+{
+    assert(bits <= 16);
+    *d = (struct dict){.bits = bits};
+    d->heads = bits == 0 ? &d->only : mem_calloc(sizeof(struct entry *) << bits);
+    return d->heads == NULL ? -1 : 0;
+}
+
+void dict_deinit(struct dict *d)
+{
+    while (dict_drain(d, SIZE_MAX, NULL) > 0) {
+    }
+    if (d->bits > 0) {
+        mem_free(d->heads);
+    }
+    d->heads = NULL;
+}
+
+static size_t partition_of(const struct dict *d, uint32_t hash)
+{
+    return d->bits == 0 ? 0 : hash >> (32 - d->bits);
+}
+
+size_t dict_drain(struct dict *d, size_t limit, void (*on_free)(struct entry *e))
+{
+    size_t freed = 0;
+    while (d->drained < (size_t)1 << d->bits && freed < limit) {
+        struct entry *e = d->heads[d->drained];
+        if (e == NULL) {
+            d->drained++;
+            continue;
+        }
+        /* The whole table goes, so its buckets are not kept in order: only the way through the entries is. */
+        UT_hash_table *table = e->hh.tbl;
+        while (e != NULL && freed < limit) {
+            struct entry *next = e->hh.next;
+            if (on_free != NULL) {
+                on_free(e);
+            }
+            d->bytes -= entry_bytes(e);
+            d->count--;
+            entry_free(e);
+            freed++;
+            e = next;
+        }
+        d->heads[d->drained] = e;
+        if (e == NULL) {
+            dict_table_free(table->buckets, table->num_buckets * sizeof(struct UT_hash_bucket));
+            dict_table_free(table, sizeof(*table));
+        }
+    }
+    if (d->bits == 0 && d->only == NULL) {
+        d->drained = 0; /* a shadow map is used again */
+    }
+    return freed;
+}
+
+struct entry *dict_find(const struct dict *d, struct slice key, uint32_t hash)
+{
+    struct entry *head = d->heads[partition_of(d, hash)];
+    struct entry *found;
+    HASH_FIND_BYHASHVALUE(hh, head, key.data, (unsigned)key.len, hash, found);
+    return found;
+}
+
+static void expand_if_loaded(const struct dict *d, size_t partition)
+{
+    UT_hash_table *table = d->heads[partition]->hh.tbl;
+    size_t spread = 192 + ((partition << 7) >> d->bits);
+    size_t limit = ((size_t)table->num_buckets * LOAD_LIMIT_256 * spread) >> 16;
+    if (table->num_items > limit) {
+        bool oomed = false; /* without memory the chains grow longer, that is all */
+        HASH_EXPAND_BUCKETS(hh, table, oomed);
+        (void)oomed;
+    }
+}
+
+int dict_add(struct dict *d, struct entry *e)
+{
+    size_t partition = partition_of(d, e->hh.hashv);
+    struct entry **head = &d->heads[partition];
+    unsigned hash = e->hh.hashv;
+    unsigned key_len = e->hh.keylen;
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, *head, e->bytes, key_len, hash, e);
+    if (e->hh.tbl == NULL) {
+        return -1;
+    }
+    e->hh.tbl->noexpand = 1; /* expand_if_loaded decides, not uthash */
+    d->count++;
+    d->bytes += entry_bytes(e);
+    expand_if_loaded(d, partition);
+    return 0;
+}
+
+void dict_remove(struct dict *d, struct entry *e)
+{
+    struct entry **head = &d->heads[partition_of(d, e->hh.hashv)];
+    d->count--;
+    d->bytes -= entry_bytes(e);
+    HASH_DELETE(hh, *head, e);
+}
+
+bool dict_needs_table(const struct dict *d, uint32_t hash)
+{
+    return d->heads[partition_of(d, hash)] == NULL;
+}
+
+struct entry *dict_any(const struct dict *d)
+{
+    for (size_t i = 0; i < (size_t)1 << d->bits; i++) {
+        if (d->heads[i] != NULL) {
+            return d->heads[i];
+        }
+    }
+    return NULL;
+}
+
+int dict_each(const struct dict *d, int (*visit)(struct entry *e, void *arg), void *arg)
+{
+    for (size_t i = 0; i < (size_t)1 << d->bits; i++) {
+        for (struct entry *e = d->heads[i], *next; e != NULL; e = next) {
+            next = e->hh.next;
+            int stop = visit(e, arg);
+            if (stop != 0) {
+                return stop;
+            }
+        }
+    }
+    return 0;
+}
+
+/* --- prefetch: a find touches head, table, bucket, then the entries of one chain; each step waits for memory once for
+ * the whole group instead of once for each request --- */
+
+#define PREFETCH_MAX 16
+#define PREFETCH_CHAIN 4 /* entries of a chain that are worth following */
+
+static void prefetch_entry(const UT_hash_handle *hh)
+{
+    __builtin_prefetch(hh);
+    __builtin_prefetch((const char *)hh + 64);
+}
+
+static void prefetch_group(const struct dict *d, const uint32_t *hashes, size_t count)
+{
+    const UT_hash_table *tables[PREFETCH_MAX];
+    const UT_hash_bucket *buckets[PREFETCH_MAX];
+    const UT_hash_handle *chain[PREFETCH_MAX];
+    for (size_t i = 0; i < count; i++) {
+        __builtin_prefetch(d->heads[partition_of(d, hashes[i])]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct entry *head = d->heads[partition_of(d, hashes[i])];
+        tables[i] = head == NULL ? NULL : head->hh.tbl;
+        __builtin_prefetch(tables[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        buckets[i] = tables[i] == NULL ? NULL : &tables[i]->buckets[hashes[i] & (tables[i]->num_buckets - 1)];
+        __builtin_prefetch(buckets[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        chain[i] = buckets[i] == NULL ? NULL : buckets[i]->hh_head;
+        prefetch_entry(chain[i]);
+    }
+    for (int step = 0; step < PREFETCH_CHAIN; step++) {
+        for (size_t i = 0; i < count; i++) {
+            if (chain[i] != NULL && chain[i]->hashv != hashes[i]) {
+                chain[i] = chain[i]->hh_next;
+                prefetch_entry(chain[i]);
+            }
+        }
+    }
+}
+
+void dict_prefetch(const struct dict *d, const uint32_t *hashes, size_t count)
+{
+    for (size_t i = 0; i < count; i += PREFETCH_MAX) {
+        prefetch_group(d, hashes + i, count - i < PREFETCH_MAX ? count - i : PREFETCH_MAX);
+    }
+}
+
+/* --- entries --- */
+
+static struct entry *entry_make(struct slice key, uint32_t hash, size_t room)
+{
+    assert(room <= DICT_VALUE_MAX && key.len <= UINT32_MAX);
+    struct entry *e = mem_alloc(offsetof(struct entry, bytes) + key.len + room);
+    if (e == NULL) {
+        return NULL;
+    }
+    memset(e, 0, offsetof(struct entry, bytes));
+    e->hh.hashv = hash;
+    e->hh.key = e->bytes;
+    e->hh.keylen = (unsigned)key.len;
+    memcpy(e->bytes, key.data, key.len);
+    return e;
+}
+
+struct entry *entry_new(struct slice key, uint32_t hash, struct slice value)
+{
+    struct entry *e = entry_make(key, hash, value.len);
+    if (e == NULL) {
+        return NULL;
+    }
+    size_t room = mem_size(e) - offsetof(struct entry, bytes) - key.len; /* what the allocator rounded up is room too */
+    e->room = (uint32_t)(room <= DICT_VALUE_MAX ? room : DICT_VALUE_MAX) & 0xfffffffU;
+    e->value_len = (uint32_t)value.len;
+    if (value.len > 0) {
+        memcpy(e->bytes + key.len, value.data, value.len);
+    }
+    return e;
+}
+
+struct entry *entry_new_tombstone(struct slice key, uint32_t hash)
+{
+    struct entry *e = entry_make(key, hash, sizeof(struct tomb_link) + sizeof(void *));
+    if (e != NULL) {
+        e->tombstone = 1;
+    }
+    return e;
+}
+
+void entry_free(struct entry *e)
+{
+    mem_free(e);
+}
+
+bool entry_overwrite(struct entry *e, struct slice value)
+{
+    if (e->tombstone || value.len > e->room || (e->room > 256 && value.len < e->room / 2)) {
+        return false;
+    }
+    e->value_len = (uint32_t)value.len;
+    if (value.len > 0) {
+        memmove(e->bytes + e->hh.keylen, value.data, value.len);
+    }
+    return true;
+}
+
+struct slice entry_key(const struct entry *e)
+{
+    return slice_of(e->bytes, e->hh.keylen);
+}
+
+struct slice entry_value(const struct entry *e)
+{
+    return slice_of(e->bytes + e->hh.keylen, e->value_len);
+}
+
+uint32_t entry_hash(const struct entry *e)
+{
+    return e->hh.hashv;
+}
+
+bool entry_is_tombstone(const struct entry *e)
+{
+    return e->tombstone;
+}
+
+uint64_t entry_version(const struct entry *e)
+{
+    return e->has_older ? e->older->past.superseded_at : e->version;
+}
+
+size_t entry_bytes(const struct entry *e)
+{
+    return mem_size(e) + sizeof(size_t);
+}

@@ -1,0 +1,90 @@
+/* dict: keys to entries, a fixed power of two of uthash tables ("partitions").
+ *
+ * The high bits of the hash choose the partition, the low ones uthash's bucket. A partition expands alone, at a load
+ * limit of its own, so that the longest stop of a growing dictionary is the expansion of one partition.
+ *
+ * An entry is one allocation and belongs to exactly one dict, or to its maker until it is added. The live data and the
+ * shadow map of a transaction are both this type. */
+#ifndef TXKV_DICT_H
+#define TXKV_DICT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "slice.h"
+
+struct entry;
+struct UT_hash_table;
+
+struct dict {
+    struct entry **heads;    /* uthash heads, 1 << bits of them; points at only when bits is 0 */
+    struct entry *only;      /* the head of a dict of one partition: no allocation */
+    unsigned bits;           /* log2 of the number of partitions, 0 to 16 */
+    size_t count;            /* entries */
+    size_t bytes;            /* what the entries take, as the allocator rounds it */
+    size_t drained;          /* partitions emptied by dict_drain */
+};
+
+#define DICT_VALUE_MAX ((size_t)64 << 20) /* the largest value that an entry may hold, bytes */
+
+/* An empty dict of 1 << bits partitions; 0, or -1 without memory. */
+int dict_init(struct dict *d, unsigned bits);
+
+/* Frees all entries and the partitions. */
+void dict_deinit(struct dict *d);
+
+/* Frees at most limit entries and returns how many; 0 means that the dict is empty. Each goes through on_free (which
+ * may be NULL) before it is freed. No find or add is allowed once draining has begun. */
+size_t dict_drain(struct dict *d, size_t limit, void (*on_free)(struct entry *e));
+
+/* The entry of a key, or NULL. It is valid until the dict changes. hash is hash_of(key). */
+struct entry *dict_find(const struct dict *d, struct slice key, uint32_t hash);
+
+/* Adds an entry whose key is not in the dict, or stands in for one about to be removed; the dict owns it then.
+ * 0, or -1 without memory (only where the partition is empty and dict_reserve did not precede), nothing added. */
+int dict_add(struct dict *d, struct entry *e);
+
+/* Takes an entry out; the caller owns it then. */
+void dict_remove(struct dict *d, struct entry *e);
+
+/* Whether adding this hash needs a table that is not there yet. */
+bool dict_needs_table(const struct dict *d, uint32_t hash);
+
+/* Makes sure that the next tables adds into empty partitions cannot fail; 0, or -1 without memory. */
+int dict_reserve(size_t tables);
+
+/* Any entry of the dict, or NULL: the way to empty a shadow map. */
+struct entry *dict_any(const struct dict *d);
+
+/* Calls visit for each entry, in order of insertion within a partition, until it returns non-zero, which is returned. */
+int dict_each(const struct dict *d, int (*visit)(struct entry *e, void *arg), void *arg);
+
+/* Brings the memory that finds of these hashes will touch into the cache, all of them side by side. Hints only. */
+void dict_prefetch(const struct dict *d, const uint32_t *hashes, size_t count);
+
+/* --- entries --- */
+
+/* A new entry with a copy of key and value, owned by the caller; NULL without memory. */
+struct entry *entry_new(struct slice key, uint32_t hash, struct slice value);
+
+/* A new tombstone. */
+struct entry *entry_new_tombstone(struct slice key, uint32_t hash);
+
+void entry_free(struct entry *e);
+
+/* Puts another value into the same allocation; false where it does not fit, or would waste most of the room. */
+bool entry_overwrite(struct entry *e, struct slice value);
+
+struct slice entry_key(const struct entry *e);
+struct slice entry_value(const struct entry *e);
+uint32_t entry_hash(const struct entry *e);
+bool entry_is_tombstone(const struct entry *e);
+
+/* The sequence number of the commit that wrote it. */
+uint64_t entry_version(const struct entry *e);
+
+/* What the entry takes, bytes, as the allocator rounds it. */
+size_t entry_bytes(const struct entry *e);
+
+#endif

@@ -1,0 +1,104 @@
+#include "mem.h"
+
+#include <assert.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define POOL_MAX 256 /* chunks kept: 4 MiB */
+
+static size_t used;
+static void *pool[POOL_MAX];
+static size_t pooled;
+
+#ifdef TXKV_FAULTS
+static unsigned long fail_nth;
+static bool fail_forever;
+
+void mem_fail(unsigned long nth, bool forever)
+{
+    fail_nth = nth;
+    fail_forever = forever;
+}
+
+static bool must_fail(void)
+{
+    if (fail_nth == 0) {
+        return false;
+    }
+    if (fail_nth > 1) {
+        fail_nth--;
+        return false;
+    }
+    if (!fail_forever) {
+        fail_nth = 0;
+    }
+    return true;
+}
+#else
+static inline bool must_fail(void)
+{
+    return false;
+}
+#endif
+
+void *mem_alloc(size_t size)
+{
+    void *ptr = must_fail() ? NULL : malloc(size);
+    if (ptr != NULL) {
+        used += malloc_usable_size(ptr) + sizeof(size_t);
+    }
+    return ptr;
+}
+
+void *mem_calloc(size_t size)
+{
+    void *ptr = must_fail() ? NULL : calloc(1, size);
+    if (ptr != NULL) {
+        used += malloc_usable_size(ptr) + sizeof(size_t);
+    }
+    return ptr;
+}
+
+void mem_free(void *ptr)
+{
+    if (ptr != NULL) {
+        used -= malloc_usable_size(ptr) + sizeof(size_t);
+        free(ptr);
+    }
+}
+
+size_t mem_size(const void *ptr)
+{
+    return malloc_usable_size((void *)(size_t)ptr);
+}
+
+size_t mem_used(void)
+{
+    return used;
+}
+
+void *mem_chunk_get(void)
+{
+    if (pooled > 0) {
+        return pool[--pooled];
+    }
+    return must_fail() ? NULL : malloc(MEM_CHUNK);
+}
+
+void mem_chunk_put(void *chunk)
+{
+    assert(chunk != NULL);
+    if (pooled < POOL_MAX) {
+        pool[pooled++] = chunk;
+    } else {
+        free(chunk);
+    }
+}
+
+void mem_chunk_drain(void)
+{
+    while (pooled > 0) {
+        free(pool[--pooled]);
+    }
+}

@@ -1,0 +1,33 @@
+/* mem: the out-of-memory policy. Every byte that grows with clients or data comes from here, so that it is counted for
+ * --maxmemory, and so that a test can make the nth allocation fail. One thread. */
+#ifndef TXKV_MEM_H
+#define TXKV_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define MEM_CHUNK ((size_t)16384) /* bytes of a pooled chunk */
+
+/* At least size bytes, or NULL. The caller owns them until mem_free. */
+void *mem_alloc(size_t size);
+void *mem_calloc(size_t size);
+void mem_free(void *ptr);
+
+/* Bytes that an allocation really has, never less than was asked for; all of them may be used. */
+size_t mem_size(const void *ptr);
+
+/* Bytes allocated now, as the allocator rounds them, pooled chunks left out. */
+size_t mem_used(void);
+
+/* Chunks of MEM_CHUNK bytes, kept warm in a pool: last returned, first handed out. NULL without memory. */
+void *mem_chunk_get(void);
+void mem_chunk_put(void *chunk);
+/* Gives the pooled chunks back to the system. */
+void mem_chunk_drain(void);
+
+#ifdef TXKV_FAULTS
+/* Makes the nth allocation from now on (1 = the next) fail; with forever, all after it too. 0 ends that. */
+void mem_fail(unsigned long nth, bool forever);
+#endif
+
+#endif

@@ -1,0 +1,198 @@
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind { KIND_ADDRESS, KIND_NUMBER, KIND_SIZE, KIND_PATH, KIND_ISOLATION, KIND_FLAG, KIND_HELP, KIND_VERSION };
+
+struct option_row {
+    const char *name;
+    const char *argument; /* as the help shows it; NULL where it takes none */
+    enum kind kind;
+    size_t offset; /* of its field in struct options */
+    size_t min;
+    size_t max;
+    const char *initial; /* default, as one would write it; NULL: off, or as the help says */
+    const char *help;
+};
+
+#define FIELD(name) offsetof(struct options, name)
+#define SIZES_MAX ((size_t)1 << 46)
+#define VALUES_MAX ((size_t)64 << 20) /* DICT_VALUE_MAX */
+
+static const struct option_row rows[] = {
+    {"bind", "ADDRESS", KIND_ADDRESS, FIELD(binds), 0, 0, NULL,
+     "address to listen on; may be given several times (default 127.0.0.1 and ::1)"},
+    {"port", "PORT", KIND_NUMBER, FIELD(port), 0, 65535, "8888", "port to listen on; 0 picks a free one"},
+    {"unix", "PATH", KIND_PATH, FIELD(unix_path), 0, 0, NULL, "listen on a Unix socket at PATH too"},
+    {"isolation", "LEVEL", KIND_ISOLATION, FIELD(serializable), 0, 0, "plain",
+     "what a bare BEGIN opens: plain (the last commit wins) or serializable"},
+    {"quiet-transactions", NULL, KIND_FLAG, FIELD(quiet_transactions), 0, 0, NULL,
+     "do not answer BEGIN, COMMIT and ROLLBACK that succeed"},
+    {"max-connections", "N", KIND_NUMBER, FIELD(max_connections), 1, 1000000, NULL,
+     "connections at a time; one more gets ERR FULL (default: 10000, or 64 below the limit of open files)"},
+    {"maxmemory", "SIZE", KIND_SIZE, FIELD(max_memory), 0, SIZES_MAX, "0",
+     "memory for data and buffers; over it writes get ERR FULL; 0 is no limit"},
+    {"history-max", "SIZE", KIND_SIZE, FIELD(history_max), 0, SIZES_MAX, "256M",
+     "old versions kept for open transactions; over it the oldest transaction is expired"},
+    {"key-max", "SIZE", KIND_SIZE, FIELD(key_max), 1, 1 << 20, "1K", "longest key"},
+    {"value-max", "SIZE", KIND_SIZE, FIELD(value_max), 0, VALUES_MAX, "1M", "longest value"},
+    {"tx-bytes", "SIZE", KIND_SIZE, FIELD(tx_bytes), 1, SIZES_MAX, "10M", "memory of one transaction's writes and marks"},
+    {"tx-keys", "N", KIND_NUMBER, FIELD(tx_keys), 1, 100000000, "10000", "keys that one transaction may write or mark"},
+    {"tx-idle", "SECONDS", KIND_NUMBER, FIELD(tx_idle_seconds), 0, 86400, "0",
+     "expire a transaction without a command for so long; 0 is never"},
+    {"answer-max", "SIZE", KIND_SIZE, FIELD(answer_max), 1024, (size_t)1 << 30, "8M", "longest answer of one MGET"},
+    {"pending-max", "SIZE", KIND_SIZE, FIELD(pending_max), 1024, (size_t)1 << 30, "1M",
+     "unsent answers of a client, over which none of its commands is run"},
+    {"unread-timeout", "SECONDS", KIND_NUMBER, FIELD(unread_seconds), 0, 86400, "60",
+     "close a client that has read nothing of its answers for so long; 0 is never"},
+    {"partial-timeout", "SECONDS", KIND_NUMBER, FIELD(partial_seconds), 0, 86400, "30",
+     "close a client that leaves a line unfinished for so long; 0 is never"},
+    {"help", NULL, KIND_HELP, 0, 0, 0, NULL, "print this and exit"},
+    {"version", NULL, KIND_VERSION, 0, 0, 0, NULL, "print the version and exit"},
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static void print_help(void)
+{
+    printf("Usage: txkv-server [OPTION]...\n"
+           "A transactional in-memory key/value server. SIZE takes K, M or G (powers of 1024).\n\n");
+    for (size_t i = 0; i < ROWS; i++) {
+        char left[48];
+        snprintf(left, sizeof(left), "--%s%s%s", rows[i].name, rows[i].argument == NULL ? "" : " ",
+                 rows[i].argument == NULL ? "" : rows[i].argument);
+        printf("  %-26s %s", left, rows[i].help);
+        printf(rows[i].initial == NULL ? "%s\n" : " (default %s)\n", rows[i].initial == NULL ? "" : rows[i].initial);
+    }
+}
+
+static bool parse_number(const char *text, bool sized, size_t *number)
+{
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    unsigned shift = 0;
+    if (text[0] < '0' || text[0] > '9' || errno != 0) {
+        return false;
+    }
+    if (sized && *end != '\0') {
+        const char *units = "KMG";
+        const char *unit = strchr(units, *end >= 'a' ? *end - 'a' + 'A' : *end);
+        if (unit == NULL || end[1] != '\0') {
+            return false;
+        }
+        shift = 10 * (unsigned)(unit - units + 1);
+        end++;
+    }
+    if (*end != '\0' || value > (SIZE_MAX >> shift)) {
+        return false;
+    }
+    *number = (size_t)value << shift;
+    return true;
+}
+
+static int set_number(const struct option_row *row, const char *text, size_t *field)
+{
+    size_t number;
+    if (!parse_number(text, row->kind == KIND_SIZE, &number)) {
+        fprintf(stderr, "txkv-server: --%s %s: not a %s (%s)\n", row->name, text,
+                row->kind == KIND_SIZE ? "size" : "whole number", row->kind == KIND_SIZE ? "such as 512K or 256M" : "digits");
+        return -1;
+    }
+    if (number < row->min || number > row->max) {
+        fprintf(stderr, "txkv-server: --%s %s: out of range, %zu to %zu\n", row->name, text, row->min, row->max);
+        return -1;
+    }
+    *field = number;
+    return 0;
+}
+
+static int set_field(struct options *o, const struct option_row *row, const char *text)
+{
+    char *field = (char *)o + row->offset;
+    switch (row->kind) {
+    case KIND_ADDRESS:
+        if (o->bind_count == OPTIONS_BINDS_MAX) {
+            fprintf(stderr, "txkv-server: --bind: at most %d addresses\n", OPTIONS_BINDS_MAX);
+            return -1;
+        }
+        o->binds[o->bind_count++] = text;
+        return 0;
+    case KIND_NUMBER:
+    case KIND_SIZE:
+        return set_number(row, text, (size_t *)(void *)field);
+    case KIND_PATH:
+        if (text[0] == '\0' || strlen(text) > 100) {
+            fprintf(stderr, "txkv-server: --%s '%s': a path of 1 to 100 bytes is wanted\n", row->name, text);
+            return -1;
+        }
+        o->unix_path = text;
+        return 0;
+    case KIND_ISOLATION:
+        o->serializable = strcmp(text, "serializable") == 0;
+        if (!o->serializable && strcmp(text, "plain") != 0) {
+            fprintf(stderr, "txkv-server: --%s %s: plain or serializable is wanted\n", row->name, text);
+            return -1;
+        }
+        return 0;
+    case KIND_FLAG:
+        *(bool *)field = true;
+        return 0;
+    case KIND_HELP:
+    case KIND_VERSION:
+    default:
+        return 0;
+    }
+}
+
+static void fill_getopt(struct option *longs)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        longs[i] = (struct option){rows[i].name, rows[i].argument == NULL ? no_argument : required_argument, NULL,
+                                   (int)(i + 256)};
+    }
+    longs[ROWS] = (struct option){0};
+}
+
+enum options_result options_parse(struct options *o, int argc, char **argv)
+{
+    struct option longs[ROWS + 1];
+    *o = (struct options){0};
+    for (size_t i = 0; i < ROWS; i++) {
+        if (rows[i].initial != NULL && set_field(o, &rows[i], rows[i].initial) < 0) {
+            return OPTIONS_WRONG;
+        }
+    }
+    fill_getopt(longs);
+    optind = 0;
+    opterr = 0;
+    for (int got; (got = getopt_long(argc, argv, ":", longs, NULL)) != -1;) {
+        if (got == ':' || got == '?') {
+            fprintf(stderr, "txkv-server: %s %s; --help lists the options\n", argv[optind - 1],
+                    got == ':' ? "lacks its value" : "is not an option, or takes no value");
+            return OPTIONS_WRONG;
+        }
+        const struct option_row *row = &rows[got - 256];
+        if (row->kind == KIND_HELP) {
+            print_help();
+            return OPTIONS_DONE;
+        }
+        if (row->kind == KIND_VERSION) {
+            printf("txkv %s\n", TXKV_VERSION);
+            return OPTIONS_DONE;
+        }
+        if (set_field(o, row, optarg == NULL ? "" : optarg) < 0) {
+            return OPTIONS_WRONG;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "txkv-server: '%s' is not an option; --help lists the options\n", argv[optind]);
+        return OPTIONS_WRONG;
+    }
+    return OPTIONS_RUN;
+}

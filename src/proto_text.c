@@ -1,0 +1,199 @@
+/* The text protocol: lines ended by LF or CRLF; one reply line for each. docs/protocol.md is its specification. */
+#include <stdio.h>
+#include <string.h>
+
+#include "err.h"
+#include "fault.h"
+#include "proto.h"
+
+/* --- foreign protocols: a browser, or a TLS client on the wrong port, must not be able to run commands --- */
+
+static const char *const http_methods[] = {"GET",     "HEAD",  "POST",  "PUT",     "DELETE",
+                                           "OPTIONS", "PATCH", "TRACE", "CONNECT", "PRI"};
+
+static bool is_http_method(struct slice verb)
+{
+    for (size_t i = 0; i < sizeof(http_methods) / sizeof(http_methods[0]); i++) {
+        if (slice_equal(verb, slice_str(http_methods[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An HTTP request line ends with its version. */
+static bool ends_with_http_version(struct slice line)
+{
+    const size_t len = sizeof(" HTTP/1.1") - 1;
+    return line.len >= len && memcmp(line.data + line.len - len, " HTTP/", len - 3) == 0;
+}
+
+/* Of an over-long line only the start is known. */
+static bool begins_like_http(struct slice tail)
+{
+    return tail.len > 0 && (tail.data[0] == '/' || (tail.len >= 4 && memcmp(tail.data, "http", 4) == 0));
+}
+
+/* What can be told from the first bytes of a connection, before a line end has come. */
+static bool is_foreign_start(struct slice bytes)
+{
+    unsigned char first = (unsigned char)bytes.data[0];
+    return first == 0x16 || first == '*' || (bytes.len >= 4 && memcmp(bytes.data, "SSH-", 4) == 0);
+}
+
+/* --- decoding --- */
+
+static void cut_line(struct slice line, struct raw_request *out)
+{
+    const char *space = memchr(line.data, ' ', line.len);
+    out->has_tail = space != NULL;
+    out->verb = slice_of(line.data, space == NULL ? line.len : (size_t)(space - line.data));
+    out->tail = space == NULL ? slice_of(line.data + line.len, 0)
+                              : slice_of(space + 1, line.len - (size_t)(space + 1 - line.data));
+    const char *cr = memchr(line.data, '\r', line.len);
+    out->bad_cr = cr != NULL;
+    if (cr != NULL && cr < line.data + out->verb.len) {
+        out->verb.len = (size_t)(cr - line.data);
+    }
+}
+
+static enum decoded more_of_long_line(struct decoder *d, struct slice bytes, struct raw_request *out)
+{
+    if (!d->skipping) {
+        d->skipping = true;
+        d->verb_len = bytes.len < sizeof(d->verb) ? bytes.len : sizeof(d->verb);
+        memcpy(d->verb, bytes.data, d->verb_len);
+        cut_line(slice_of(d->verb, d->verb_len), out);
+        if (!d->began && is_http_method(out->verb) && begins_like_http(out->tail)) {
+            return DECODED_FOREIGN;
+        }
+    }
+    d->scanned = 0;
+    out->consumed = bytes.len;
+    return bytes.len > 0 ? DECODED_SKIP : DECODED_MORE;
+}
+
+static enum decoded end_of_long_line(struct decoder *d, size_t consumed, struct raw_request *out)
+{
+    cut_line(slice_of(d->verb, d->verb_len), out);
+    out->too_long = true;
+    out->consumed = consumed;
+    d->skipping = false;
+    d->scanned = 0;
+    d->began = true;
+    return DECODED_REQUEST;
+}
+
+static enum decoded decode(struct decoder *d, struct slice bytes, size_t line_max, struct raw_request *out)
+{
+    *out = (struct raw_request){0};
+    if (bytes.len > 0 && !d->began && !d->skipping && is_foreign_start(bytes)) {
+        return DECODED_FOREIGN;
+    }
+    const char *from = bytes.data + d->scanned;
+    const char *lf = bytes.len > d->scanned ? memchr(from, '\n', bytes.len - d->scanned) : NULL;
+    if (lf == NULL) {
+        if (d->skipping || (bytes.len > line_max + 1 && !FAULT(no_line_limit))) {
+            return more_of_long_line(d, bytes, out);
+        }
+        d->scanned = bytes.len + (FAULT(split_sensitive) && bytes.len == 7 ? 1 : 0);
+        return DECODED_MORE;
+    }
+    size_t len = (size_t)(lf - bytes.data);
+    out->consumed = len + 1;
+    if (d->skipping) {
+        return end_of_long_line(d, out->consumed, out);
+    }
+    d->scanned = 0;
+    len -= len > 0 && lf[-1] == '\r' ? 1 : 0;
+    if (len == 0) {
+        return DECODED_BLANK;
+    }
+    if (len > line_max) {
+        d->verb_len = sizeof(d->verb);
+        memcpy(d->verb, bytes.data, d->verb_len);
+        return end_of_long_line(d, out->consumed, out);
+    }
+    struct slice line = slice_of(bytes.data, len);
+    cut_line(line, out);
+    if (!d->began && is_http_method(out->verb) && ends_with_http_version(line)) {
+        return DECODED_FOREIGN;
+    }
+    d->began = true;
+    return DECODED_REQUEST;
+}
+
+size_t proto_text_split(struct slice tail, size_t max, bool rest, struct slice *words)
+{
+    size_t count = 0;
+    for (;;) {
+        if (count == max) {
+            return max + 1;
+        }
+        const char *space = rest && count + 1 == max ? NULL : memchr(tail.data, ' ', tail.len);
+        if (space == NULL) {
+            words[count++] = tail;
+            return count;
+        }
+        size_t len = (size_t)(space - tail.data);
+        words[count++] = slice_of(tail.data, len);
+        tail = slice_of(space + 1, tail.len - len - 1);
+    }
+}
+
+/* --- replies --- */
+
+static int write_line(struct buf *out, struct slice text)
+{
+    char *tail = buf_reserve(out, text.len + 2);
+    if (tail == NULL) {
+        return -1;
+    }
+    if (text.len > 0) {
+        memcpy(tail, text.data, text.len);
+    }
+    memcpy(tail + text.len, "\r\n", 2);
+    buf_commit(out, text.len + 2);
+    return 0;
+}
+
+static int write_ok(struct buf *out)
+{
+    return buf_append(out, "OK\r\n", 4);
+}
+
+static int write_pong(struct buf *out)
+{
+    return buf_append(out, "+PONG\r\n", 7);
+}
+
+static int write_absent(struct buf *out)
+{
+    return buf_append(out, "\r\n", 2);
+}
+
+static int write_integer(struct buf *out, int64_t number)
+{
+    char text[32];
+    int len = snprintf(text, sizeof(text), "%lld\r\n", (long long)number);
+    return buf_append(out, text, (size_t)len);
+}
+
+static int write_error(struct buf *out, int err, const char *text)
+{
+    char line[512];
+    int len = snprintf(line, sizeof(line) - 2, "ERR %s %s", err_word(err), text);
+    size_t kept = (size_t)len < sizeof(line) - 3 ? (size_t)len : sizeof(line) - 3;
+    return write_line(out, slice_of(line, kept));
+}
+
+const struct proto proto_text = {
+    .decode = decode,
+    .ok = write_ok,
+    .pong = write_pong,
+    .value = write_line,
+    .absent = write_absent,
+    .integer = write_integer,
+    .line = write_line,
+    .error = write_error,
+};

@@ -1,0 +1,436 @@
+#include "server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "conn.h"
+#include "hash.h"
+#include "mem.h"
+
+#define BACKLOG 511
+#define TIMER_MS 250
+#define LINGER_MS 2000
+#define STOP_PATIENCE_MS 5000
+#define CONNECTIONS_DEFAULT 10000
+#define DESCRIPTORS_RESERVED 64 /* descriptors that are never given to clients */
+#define PORT_TRIES 20
+
+/* --- the tick's place in the loop --- */
+
+static bool has_deadlines(const struct server *server)
+{
+    bool owed = false;
+    for (size_t i = 0; i < server->listener_count; i++) {
+        owed = owed || server->listeners[i].accept_owed;
+    }
+    return owed || server->stopping || server->partial.first != NULL || server->unread.first != NULL ||
+           server->linger.first != NULL || server->tx_idle.first != NULL;
+}
+
+static void on_timer(uv_timer_t *timer);
+static void on_idle(uv_idle_t *idle)
+{
+    (void)idle; /* it is there so that the loop does not sleep */
+}
+
+static void keep_awake(struct server *server, bool busy)
+{
+    if (busy) {
+        uv_idle_start(&server->idle, on_idle);
+    } else {
+        uv_idle_stop(&server->idle);
+    }
+    if (!has_deadlines(server)) {
+        uv_timer_stop(&server->timer);
+    } else if (!uv_is_active((uv_handle_t *)&server->timer)) {
+        uv_timer_start(&server->timer, on_timer, TIMER_MS, TIMER_MS);
+    }
+}
+
+static void on_check(uv_check_t *check)
+{
+    struct server *server = check->data;
+    tick_run(&server->tick, conn_after_tick);
+    bool more = store_tend(&server->engine.store);
+    keep_awake(server, more || !tick_is_idle(&server->tick));
+}
+
+/* --- the end --- */
+
+static void close_handles(struct server *server)
+{
+    uv_handle_t *handles[] = {(uv_handle_t *)&server->check, (uv_handle_t *)&server->idle, (uv_handle_t *)&server->timer,
+                              (uv_handle_t *)&server->sigint, (uv_handle_t *)&server->sigterm};
+    for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++) {
+        if (!uv_is_closing(handles[i])) {
+            uv_close(handles[i], NULL);
+        }
+    }
+}
+
+static void close_listeners(struct server *server)
+{
+    for (size_t i = 0; i < server->listener_count; i++) {
+        if (!uv_is_closing(&server->listeners[i].handle)) {
+            uv_close(&server->listeners[i].handle, NULL);
+        }
+    }
+    if (server->unix_path[0] != '\0') {
+        unlink(server->unix_path);
+    }
+}
+
+static void end_if_all_gone(struct server *server)
+{
+    if (server->stopping && server->conn_count == 0) {
+        close_handles(server);
+    }
+}
+
+void server_forget(struct server *server, struct conn *conn)
+{
+    *(conn->prev != NULL ? &conn->prev->next : &server->conns) = conn->next;
+    if (conn->next != NULL) {
+        conn->next->prev = conn->prev;
+    }
+    server->conn_count--;
+    end_if_all_gone(server);
+}
+
+static void close_all(struct server *server)
+{
+    for (struct conn *c = server->conns; c != NULL; c = c->next) {
+        conn_close(c);
+    }
+}
+
+/* The first signal: what has arrived is run, what is owed is sent. A second one ends the patience with slow clients. */
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct server *server = handle->data;
+    (void)number;
+    if (server->stopping) {
+        close_all(server);
+        return;
+    }
+    server->stopping = true;
+    server->stop_at_ms = uv_now(&server->loop) + STOP_PATIENCE_MS;
+    close_listeners(server);
+    for (struct conn *c = server->conns; c != NULL; c = c->next) {
+        conn_finish(c);
+    }
+    keep_awake(server, true);
+    end_if_all_gone(server);
+}
+
+/* --- deadlines --- */
+
+#define CONN_OF(deadline, field) ((struct conn *)(void *)((char *)(deadline)-offsetof(struct conn, field)))
+
+static void accept_waiting(struct server *server, size_t which)
+{
+    server->listeners[which].accept_owed = conn_accept(server, &server->listeners[which].stream) == NULL;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    uint64_t now = uv_now(&server->loop);
+    struct deadline *d;
+    while ((d = deadline_pop(&server->partial, now)) != NULL) {
+        conn_on_partial(CONN_OF(d, partial));
+    }
+    while ((d = deadline_pop(&server->unread, now)) != NULL) {
+        conn_on_unread(CONN_OF(d, unread));
+    }
+    while ((d = deadline_pop(&server->linger, now)) != NULL) {
+        conn_close(CONN_OF(d, linger));
+    }
+    while ((d = deadline_pop(&server->tx_idle, now)) != NULL) {
+        conn_on_tx_idle(CONN_OF(d, tx_idle));
+    }
+    for (size_t i = 0; i < server->listener_count && !server->stopping; i++) {
+        if (server->listeners[i].accept_owed) {
+            accept_waiting(server, i);
+        }
+    }
+    if (server->stopping && now >= server->stop_at_ms) {
+        close_all(server);
+    }
+}
+
+/* --- listening --- */
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+    struct server *server = listener->data;
+    if (status < 0) {
+        fprintf(stderr, "txkv-server: accept: %s\n", uv_strerror(status));
+        return;
+    }
+    for (size_t i = 0; i < server->listener_count; i++) {
+        if (&server->listeners[i].stream == listener) {
+            accept_waiting(server, i);
+        }
+    }
+}
+
+static int parse_address(const char *text, int port, struct sockaddr_storage *address)
+{
+    if (uv_ip4_addr(text, port, (struct sockaddr_in *)(void *)address) == 0) {
+        return 0;
+    }
+    return uv_ip6_addr(text, port, (struct sockaddr_in6 *)(void *)address);
+}
+
+static int bound_port(const uv_tcp_t *tcp)
+{
+    struct sockaddr_storage address;
+    int len = sizeof(address);
+    if (uv_tcp_getsockname(tcp, (struct sockaddr *)&address, &len) < 0) {
+        return -1;
+    }
+    return ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)(void *)&address)->sin_port
+                                              : ((struct sockaddr_in6 *)(void *)&address)->sin6_port);
+}
+
+/* Listens on one address; 0 or libuv's error, the listener closed then. */
+static int listen_tcp(struct server *server, const char *text, int port)
+{
+    uv_tcp_t *tcp = &server->listeners[server->listener_count].tcp;
+    struct sockaddr_storage address;
+    int rc = parse_address(text, port, &address);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = uv_tcp_init(&server->loop, tcp);
+    if (rc < 0) {
+        return rc;
+    }
+    tcp->data = server;
+    unsigned only6 = address.ss_family == AF_INET6 ? UV_TCP_IPV6ONLY : 0;
+    rc = uv_tcp_bind(tcp, (const struct sockaddr *)&address, only6);
+    if (rc == 0) {
+        rc = uv_listen((uv_stream_t *)tcp, BACKLOG, on_connection);
+    }
+    if (rc < 0) {
+        uv_close((uv_handle_t *)tcp, NULL);
+        uv_run(&server->loop, UV_RUN_NOWAIT); /* the place is used again */
+        return rc;
+    }
+    server->listener_count++;
+    return 0;
+}
+
+static int complain(const char *where, int port, int rc)
+{
+    if (port >= 0) {
+        fprintf(stderr, "txkv-server: cannot listen on %s port %d: %s\n", where, port, uv_strerror(rc));
+    } else {
+        fprintf(stderr, "txkv-server: cannot listen on %s: %s\n", where, uv_strerror(rc));
+    }
+    return -1;
+}
+
+/* 127.0.0.1 and ::1 at one port. A machine without IPv6 has the first alone. With port 0 the second may find the port
+ * taken that the first got: then another is tried. */
+static int listen_default(struct server *server, int port, int *bound)
+{
+    for (int tries = 0; tries < PORT_TRIES; tries++) {
+        int rc = listen_tcp(server, "127.0.0.1", port);
+        if (rc < 0) {
+            return complain("127.0.0.1", port, rc);
+        }
+        *bound = bound_port(&server->listeners[0].tcp);
+        rc = listen_tcp(server, "::1", *bound);
+        if (rc == 0 || rc == UV_EADDRNOTAVAIL || rc == UV_EAFNOSUPPORT) {
+            return 0;
+        }
+        if (port != 0 || rc != UV_EADDRINUSE) {
+            return complain("::1", *bound, rc);
+        }
+        uv_close(&server->listeners[0].handle, NULL);
+        uv_run(&server->loop, UV_RUN_NOWAIT);
+        server->listener_count = 0;
+    }
+    return complain("127.0.0.1 and ::1", 0, UV_EADDRINUSE);
+}
+
+/* A socket file that nobody listens on is a leftover and is removed; a live one is somebody else's. */
+static void remove_stale_socket(const char *path)
+{
+    struct stat st;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode)) {
+        return;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 && errno == ECONNREFUSED) {
+        unlink(path);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+static int listen_unix(struct server *server, const char *path)
+{
+    uv_pipe_t *pipe = &server->listeners[server->listener_count].pipe;
+    remove_stale_socket(path);
+    int rc = uv_pipe_init(&server->loop, pipe, 0);
+    if (rc < 0) {
+        return complain(path, -1, rc);
+    }
+    pipe->data = server;
+    rc = uv_pipe_bind(pipe, path);
+    if (rc == 0) {
+        rc = uv_listen((uv_stream_t *)pipe, BACKLOG, on_connection);
+    }
+    if (rc < 0) {
+        uv_close((uv_handle_t *)pipe, NULL);
+        return complain(path, -1, rc);
+    }
+    snprintf(server->unix_path, sizeof(server->unix_path), "%s", path);
+    server->listener_count++;
+    return 0;
+}
+
+static int listen_all(struct server *server, char *where, size_t size)
+{
+    const struct options *o = server->options;
+    int port = (int)o->port;
+    if (o->bind_count == 0) {
+        if (listen_default(server, port, &port) < 0) {
+            return -1;
+        }
+        snprintf(where, size, "127.0.0.1:%d", port);
+    }
+    for (size_t i = 0; i < o->bind_count; i++) {
+        int rc = listen_tcp(server, o->binds[i], port);
+        if (rc < 0) {
+            return complain(o->binds[i], port, rc);
+        }
+        port = bound_port(&server->listeners[server->listener_count - 1].tcp);
+        size_t len = strlen(where);
+        bool is6 = strchr(o->binds[i], ':') != NULL;
+        snprintf(where + len, size - len, "%s%s%s%s:%d", i == 0 ? "" : ", ", is6 ? "[" : "", o->binds[i], is6 ? "]" : "",
+                 port);
+    }
+    if (o->unix_path != NULL) {
+        if (listen_unix(server, o->unix_path) < 0) {
+            return -1;
+        }
+        size_t len = strlen(where);
+        snprintf(where + len, size - len, ", %s", o->unix_path);
+    }
+    return 0;
+}
+
+/* --- the beginning --- */
+
+/* As many connections as asked for, but never so many that accept could run out of descriptors. */
+static size_t connections_allowed(const struct options *o)
+{
+    size_t wanted = o->max_connections > 0 ? o->max_connections : CONNECTIONS_DEFAULT;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+        return wanted;
+    }
+    if (limit.rlim_cur < wanted + DESCRIPTORS_RESERVED) {
+        limit.rlim_cur = limit.rlim_max < wanted + DESCRIPTORS_RESERVED ? limit.rlim_max : wanted + DESCRIPTORS_RESERVED;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    size_t room = limit.rlim_cur > DESCRIPTORS_RESERVED ? limit.rlim_cur - DESCRIPTORS_RESERVED : 1;
+    if (o->max_connections > room) {
+        fprintf(stderr, "txkv-server: --max-connections %zu: only %zu are possible with %zu open files (ulimit -n)\n",
+                o->max_connections, room, (size_t)limit.rlim_cur);
+    }
+    return wanted < room ? wanted : room;
+}
+
+static int init_engine(struct server *server)
+{
+    const struct options *o = server->options;
+    struct engine *e = &server->engine;
+    if (hash_init() < 0 || engine_init(e) < 0) {
+        fprintf(stderr, "txkv-server: no memory, or no source of random bytes\n");
+        return -1;
+    }
+    e->store_limits = (struct store_limits){{o->tx_bytes, o->tx_keys}, o->history_max, o->max_memory};
+    e->limits = (struct session_limits){{o->key_max, o->value_max}, o->answer_max, o->pending_max};
+    e->plain_mode = o->serializable ? TXN_SERIALIZABLE : TXN_PLAIN;
+    e->quiet_transactions = o->quiet_transactions;
+    return 0;
+}
+
+static int init_loop(struct server *server)
+{
+    const struct options *o = server->options;
+    int rc = uv_loop_init(&server->loop);
+    if (rc < 0) {
+        fprintf(stderr, "txkv-server: %s\n", uv_strerror(rc));
+        return -1;
+    }
+    uv_check_init(&server->loop, &server->check);
+    uv_idle_init(&server->loop, &server->idle);
+    uv_timer_init(&server->loop, &server->timer);
+    uv_signal_init(&server->loop, &server->sigint);
+    uv_signal_init(&server->loop, &server->sigterm);
+    server->check.data = server->timer.data = server->sigint.data = server->sigterm.data = server;
+    server->partial.after_ms = o->partial_seconds * 1000;
+    server->unread.after_ms = o->unread_seconds * 1000;
+    server->tx_idle.after_ms = o->tx_idle_seconds * 1000;
+    server->linger.after_ms = LINGER_MS;
+    return 0;
+}
+
+static void serve(struct server *server, const char *where)
+{
+    uv_check_start(&server->check, on_check);
+    uv_signal_start(&server->sigint, on_signal, SIGINT);
+    uv_signal_start(&server->sigterm, on_signal, SIGTERM);
+    printf("txkv %s listening on %s (memory only: nothing is kept after exit)\n", TXKV_VERSION, where);
+    fflush(stdout);
+    uv_run(&server->loop, UV_RUN_DEFAULT);
+}
+
+int server_run(const struct options *options)
+{
+    static struct server server; /* too large for a stack frame, and there is one */
+    char where[512] = "";
+    int status = 1;
+    server.options = options;
+    server.conn_max = connections_allowed(options);
+    tick_init(&server.tick);
+    signal(SIGPIPE, SIG_IGN);
+    if (init_engine(&server) < 0) {
+        return 1;
+    }
+    if (init_loop(&server) < 0) {
+        goto fail_engine;
+    }
+    if (listen_all(&server, where, sizeof(where)) < 0) {
+        close_listeners(&server);
+        close_handles(&server);
+        uv_run(&server.loop, UV_RUN_DEFAULT);
+        goto fail_loop;
+    }
+    serve(&server, where);
+    status = 0;
+fail_loop:
+    uv_loop_close(&server.loop);
+fail_engine:
+    engine_deinit(&server.engine);
+    mem_chunk_drain();
+    return status;
+}

@@ -1,0 +1,54 @@
+/* server: the loop, its listeners, the tick's place in it, signals, deadlines and shutdown. */
+#ifndef TXKV_SERVER_H
+#define TXKV_SERVER_H
+
+#include <uv.h>
+
+#include "deadline.h"
+#include "options.h"
+#include "tick.h"
+
+#define SERVER_LISTENERS_MAX (OPTIONS_BINDS_MAX + 1)
+
+struct conn;
+
+struct server {
+    const struct options *options; /* borrowed */
+    struct engine engine;
+    struct tick tick;
+    uv_loop_t loop;
+    struct {
+        union {
+            uv_handle_t handle;
+            uv_stream_t stream;
+            uv_tcp_t tcp;
+            uv_pipe_t pipe;
+        };
+        bool accept_owed; /* a client waits to be accepted, for lack of memory */
+    } listeners[SERVER_LISTENERS_MAX];
+    size_t listener_count;
+    char unix_path[108]; /* to be unlinked at the end; "" for none */
+    uv_check_t check;    /* runs the tick, after all reads of a turn */
+    uv_idle_t idle;      /* active while there is work, so that the loop does not sleep */
+    uv_timer_t timer;    /* looks at the deadlines */
+    uv_signal_t sigint;
+    uv_signal_t sigterm;
+    struct conn *conns; /* all of them */
+    size_t conn_count;
+    size_t conn_max;
+    struct deadline_list partial; /* a line begun and not ended */
+    struct deadline_list unread;  /* answers that the client does not read */
+    struct deadline_list linger;  /* closed by us, the client has not closed yet */
+    struct deadline_list tx_idle; /* an open transaction without commands */
+    bool stopping;
+    uint64_t stop_at_ms; /* when the patience with slow clients ends */
+};
+
+/* Listens as the options say, prints the one line, serves until SIGINT or SIGTERM. The process's exit status; what went
+ * wrong is one line on stderr. */
+int server_run(const struct options *options);
+
+/* Called by a connection whose close has been completed. */
+void server_forget(struct server *server, struct conn *conn);
+
+#endif

@@ -1,0 +1,29 @@
+/* slice: a borrowed view of bytes. It owns nothing; whoever hands one out says how long it holds. */
+#ifndef TXKV_SLICE_H
+#define TXKV_SLICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+struct slice {
+    const char *data; /* not ended by NUL; may be NULL when len is 0 */
+    size_t len;       /* bytes */
+};
+
+static inline struct slice slice_of(const char *data, size_t len)
+{
+    return (struct slice){data, len};
+}
+
+static inline struct slice slice_str(const char *text)
+{
+    return (struct slice){text, strlen(text)};
+}
+
+static inline bool slice_equal(struct slice a, struct slice b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+#endif

@@ -1,0 +1,525 @@
+#include "store.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "err.h"
+#include "fault.h"
+#include "mem.h"
+
+#define TEND_STEPS 2048   /* entries freed per store_tend: about 0.2 ms */
+#define RELIEVE_STEPS 256 /* versions swept by a write that finds the history over its limit */
+#define INTEGER_TEXT_MAX 21
+
+int store_init(struct store *st, const struct store_limits *limits, unsigned bits)
+{
+    *st = (struct store){.limits = limits, .bits = bits};
+    st->current = generation_new(bits);
+#ifdef TXKV_FAULTS
+    (void)dict_init(&st->half, 0);
+#endif
+    return st->current == NULL ? -1 : 0;
+}
+
+void store_deinit(struct store *st)
+{
+#ifdef TXKV_FAULTS
+    dict_deinit(&st->half);
+#endif
+    history_deinit(&st->history);
+    dict_deinit(&st->current->dict);
+    mem_free(st->current);
+    st->current = NULL;
+}
+
+bool store_is_full(const struct store *st)
+{
+    return st->limits->memory_bytes > 0 && mem_used() > st->limits->memory_bytes;
+}
+
+void store_prefetch(const struct store *st, const uint32_t *hashes, size_t count)
+{
+    dict_prefetch(&st->current->dict, hashes, count);
+}
+
+/* --- history under its limit --- */
+
+static void expire_oldest(struct store *st)
+{
+    struct snapshot *oldest = st->history.oldest;
+    while (oldest != NULL && oldest->holders == 0) {
+        oldest = oldest->next;
+    }
+    for (uint32_t left = oldest == NULL ? 0 : oldest->holders; left > 0; left--) {
+        struct txn *t = (struct txn *)(void *)((char *)oldest->first - offsetof(struct txn, holder));
+        store_fail(st, t, ERR_EXPIRED, "old versions took more than --history-max; retry the transaction");
+        st->expired++;
+    }
+}
+
+/* Each write adds at most one version and this sweeps many, so the history stays near its limit; a transaction is
+ * expired only when nothing is left that closed ones have kept. */
+static void relieve(struct store *st)
+{
+    struct history *h = &st->history;
+    if (h->bytes <= st->limits->history_bytes) {
+        return;
+    }
+    history_sweep(h, st->current, RELIEVE_STEPS);
+    if (h->bytes > st->limits->history_bytes && !history_is_closing(h) && history_is_read(h)) {
+        expire_oldest(st);
+        history_sweep(h, st->current, RELIEVE_STEPS);
+    }
+}
+
+/* --- the data as it is now --- */
+
+static struct entry *find_live(const struct store *st, struct slice key, uint32_t hash)
+{
+    struct entry *e = dict_find(&st->current->dict, key, hash);
+    return e == NULL || entry_is_tombstone(e) ? NULL : e;
+}
+
+static void count_key(struct store *st, uint64_t seq, bool added)
+{
+    st->keys += added ? 1 : UINT64_MAX;
+    st->keyset_version = seq;
+}
+
+/* Publishes a value entry that the caller owns, as of seq. old is what stands at its key, or NULL. */
+static void publish(struct store *st, struct entry *old, struct entry *fresh, uint64_t seq)
+{
+    if (old == NULL) {
+        history_add(&st->history, st->current, fresh, seq);
+        count_key(st, seq, true);
+        return;
+    }
+    if (entry_is_tombstone(old)) {
+        count_key(st, seq, true);
+    } else if (!history_needs(&st->history, entry_version(old)) && entry_overwrite(old, entry_value(fresh))) {
+        history_touch(old, seq);
+        entry_free(fresh);
+        return;
+    }
+    history_supersede(&st->history, st->current, old, fresh, seq);
+}
+
+/* Deletes a live entry as of seq. tomb is what stays in its place while snapshots are open, or NULL where none is. */
+static void bury(struct store *st, struct entry *live, struct entry *tomb, uint64_t seq)
+{
+    if (tomb == NULL) {
+        history_remove(&st->history, st->current, live);
+    } else {
+        history_supersede(&st->history, st->current, live, tomb, seq);
+    }
+    count_key(st, seq, false);
+}
+
+static bool needs_tombstones(const struct store *st)
+{
+    return history_is_read(&st->history) && !FAULT(deletes_not_versioned);
+}
+
+static int set_now(struct store *st, struct slice key, uint32_t hash, struct slice value)
+{
+    struct entry *old = dict_find(&st->current->dict, key, hash);
+    if (old != NULL && !history_needs(&st->history, entry_version(old)) && entry_overwrite(old, value)) {
+        history_touch(old, ++st->seq);
+        return 0;
+    }
+    if (old == NULL && dict_needs_table(&st->current->dict, hash) && dict_reserve(1) < 0) {
+        return ERR_FULL;
+    }
+    struct entry *fresh = entry_new(key, hash, value);
+    if (fresh == NULL) {
+        return ERR_FULL;
+    }
+    publish(st, old, fresh, ++st->seq);
+    relieve(st);
+    return 0;
+}
+
+static int delete_now(struct store *st, struct slice key, uint32_t hash)
+{
+    struct entry *live = find_live(st, key, hash);
+    if (live == NULL) {
+        return 0;
+    }
+    struct entry *tomb = NULL;
+    if (needs_tombstones(st) && (tomb = entry_new_tombstone(key, hash)) == NULL) {
+        return ERR_FULL;
+    }
+    bury(st, live, tomb, ++st->seq);
+    relieve(st);
+    return 0;
+}
+
+/* Replaces the data by an empty generation, made before; without keys there is nothing to replace. */
+static void flush_now(struct store *st, struct generation *fresh, uint64_t seq)
+{
+    struct generation *old = st->current;
+    st->current = fresh;
+    history_flush(&st->history, old, fresh, seq);
+    st->keys = 0;
+    st->keyset_version = seq;
+}
+
+/* --- commands --- */
+
+static struct entry *find_as_of(const struct store *st, const struct txn *t, struct slice key, uint32_t hash)
+{
+    struct entry *e = t == NULL || FAULT(snapshot_not_honoured)
+                          ? dict_find(&st->current->dict, key, hash)
+                          : history_find(st->current, key, hash, txn_seq(t));
+    return e == NULL || entry_is_tombstone(e) ? NULL : e;
+}
+
+int store_get(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice *value)
+{
+    if (t != NULL) {
+        enum txn_hit hit = txn_find(t, key, hash, value);
+        if (hit != TXN_MISS) {
+            return hit == TXN_VALUE;
+        }
+    }
+    struct entry *e = find_as_of(st, t, key, hash);
+    if (t != NULL && (e != NULL || !FAULT(absence_not_marked))) {
+        int rc = txn_mark(t, &st->limits->txn, key, hash);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    if (e == NULL) {
+        return 0;
+    }
+    *value = entry_value(e);
+    return 1;
+}
+
+int store_set(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value)
+{
+    if (t != NULL && t->mode == TXN_READONLY) {
+        return ERR_READONLY;
+    }
+    if (store_is_full(st)) {
+        return ERR_FULL;
+    }
+    return t == NULL ? set_now(st, key, hash, value) : txn_put(t, &st->limits->txn, key, hash, value);
+}
+
+int store_delete(struct store *st, struct txn *t, struct slice key, uint32_t hash)
+{
+    if (t == NULL) {
+        return delete_now(st, key, hash);
+    }
+    return t->mode == TXN_READONLY ? ERR_READONLY : txn_delete(t, &st->limits->txn, key, hash);
+}
+
+bool store_parse_integer(struct slice text, int64_t *value)
+{
+    if (text.len == 0 || text.len >= INTEGER_TEXT_MAX) {
+        return false;
+    }
+    bool negative = text.data[0] == '-';
+    uint64_t sum = 0;
+    for (size_t i = negative ? 1 : 0; i < text.len; i++) {
+        unsigned digit = (unsigned)(text.data[i] - '0');
+        if (digit > 9 || sum > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        sum = sum * 10 + digit;
+    }
+    uint64_t most = (uint64_t)INT64_MAX + (negative ? 1 : 0);
+    bool canonical = text.data[negative ? 1 : 0] != '0' || (text.len == 1);
+    if (text.len == (negative ? 1U : 0U) || !canonical || sum > most) {
+        return false;
+    }
+    *value = negative ? (int64_t)(0 - sum) : (int64_t)sum;
+    return true;
+}
+
+int store_increment(struct store *st, struct txn *t, struct slice key, uint32_t hash, int64_t by, int64_t *sum)
+{
+    if (t != NULL && t->mode == TXN_READONLY) {
+        return ERR_READONLY;
+    }
+    struct slice text;
+    int64_t number = 0;
+    int found = store_get(st, t, key, hash, &text);
+    if (found < 0) {
+        return found;
+    }
+    if (found == 1 && !store_parse_integer(text, &number)) {
+        return ERR_NOTINT;
+    }
+    if (__builtin_add_overflow(number, by, sum)) {
+        return ERR_OVERFLOW;
+    }
+    char digits[INTEGER_TEXT_MAX + 1];
+    int len = snprintf(digits, sizeof(digits), "%lld", (long long)*sum);
+    return store_set(st, t, key, hash, slice_of(digits, (size_t)len));
+}
+
+struct counting {
+    struct store *st;
+    struct txn *t;
+    uint64_t keys;
+};
+
+/* A write adds a key, or a deletion takes one, where the snapshot has it not or has it. */
+static int count_write(struct entry *e, void *arg)
+{
+    struct counting *c = arg;
+    if (txn_entry_is_mark(e)) {
+        return 0;
+    }
+    bool existed = !c->t->flushed && find_as_of(c->st, c->t, entry_key(e), entry_hash(e)) != NULL;
+    bool exists = !entry_is_tombstone(e);
+    c->keys += (exists ? 1U : 0U) - (existed ? 1U : 0U);
+    return 0;
+}
+
+uint64_t store_count(struct store *st, struct txn *t)
+{
+    if (t == NULL) {
+        return st->keys;
+    }
+    struct counting counting = {st, t, 0};
+    if (!t->flushed) {
+        t->read_keyset = t->mode == TXN_SERIALIZABLE;
+        counting.keys = t->holder.snapshot->keys;
+    }
+    dict_each(&t->shadow, count_write, &counting);
+    return counting.keys;
+}
+
+int store_flush(struct store *st, struct txn *t)
+{
+    if (t != NULL) {
+        if (t->mode == TXN_READONLY) {
+            return ERR_READONLY;
+        }
+        txn_flush(t);
+        return 0;
+    }
+    if (st->keys == 0) {
+        return 0;
+    }
+    struct generation *fresh = generation_new(st->bits);
+    if (fresh == NULL) {
+        return ERR_FULL;
+    }
+    flush_now(st, fresh, ++st->seq);
+    relieve(st);
+    return 0;
+}
+
+/* --- transactions --- */
+
+int store_begin(struct store *st, struct txn *t, enum txn_mode mode)
+{
+    assert(t->state == TXN_NONE && t->shadow.count == 0);
+    if (history_open(&st->history, &t->holder, st->seq, st->keys) < 0) {
+        return ERR_FULL;
+    }
+    t->state = TXN_OPEN;
+    t->mode = mode;
+    return 0;
+}
+
+void store_rollback(struct store *st, struct txn *t)
+{
+    txn_clear(t);
+    history_close(&st->history, &t->holder);
+    t->state = TXN_NONE;
+}
+
+void store_fail(struct store *st, struct txn *t, int cause, const char *why)
+{
+    assert(t->state != TXN_FAILED);
+    txn_clear(t);
+    history_close(&st->history, &t->holder);
+    t->state = TXN_FAILED;
+    t->cause = cause;
+    snprintf(t->why, sizeof(t->why), "%s", why);
+}
+
+struct committing {
+    struct store *st;
+    struct txn *t;
+    size_t tables;  /* partitions that need their first table, at most */
+    bool effective; /* something of it changes the data */
+};
+
+static bool same_value_as_of(const struct committing *c, struct entry *mark)
+{
+    const struct entry *then = history_find(c->st->current, entry_key(mark), entry_hash(mark), txn_seq(c->t));
+    const struct entry *now = find_live(c->st, entry_key(mark), entry_hash(mark));
+    if (then == NULL || entry_is_tombstone(then) || now == NULL) {
+        return (then == NULL || entry_is_tombstone(then)) && now == NULL;
+    }
+    return slice_equal(entry_value(then), entry_value(now));
+}
+
+/* A key that was read and has a version above the snapshot is a conflict. An absent key's version is the last FLUSH's. */
+static int validate(struct entry *e, void *arg)
+{
+    struct committing *c = arg;
+    if (!txn_entry_was_read(e)) {
+        return 0;
+    }
+    if (FAULT(validation_by_value)) {
+        return same_value_as_of(c, e) ? 0 : ERR_CONFLICT;
+    }
+    const struct entry *now = dict_find(&c->st->current->dict, entry_key(e), entry_hash(e));
+    uint64_t version = now == NULL ? c->st->current->since : entry_version(now);
+    return version > txn_seq(c->t) ? ERR_CONFLICT : 0;
+}
+
+static int look_ahead(struct entry *e, void *arg)
+{
+    struct committing *c = arg;
+    if (txn_entry_is_mark(e)) {
+        return 0;
+    }
+    if (!entry_is_tombstone(e)) {
+        c->effective = true;
+        c->tables += c->t->flushed || dict_needs_table(&c->st->current->dict, entry_hash(e)) ? 1 : 0;
+    } else if (!c->effective && !c->t->flushed) {
+        c->effective = find_live(c->st, entry_key(e), entry_hash(e)) != NULL;
+    }
+    return 0;
+}
+
+static void apply_entry(struct store *st, struct dict *shadow, struct entry *e, uint64_t seq)
+{
+    dict_remove(shadow, e);
+    struct entry *old = dict_find(&st->current->dict, entry_key(e), entry_hash(e));
+    if (!entry_is_tombstone(e)) {
+        publish(st, old, e, seq);
+        return;
+    }
+    bool lives = old != NULL && !entry_is_tombstone(old);
+    bool stays = lives && needs_tombstones(st);
+    if (lives) {
+        bury(st, old, stays ? e : NULL, seq);
+    }
+    if (!stays) {
+        entry_free(e);
+    }
+}
+
+struct applying {
+    struct store *st;
+    struct dict *shadow;
+    uint64_t seq;
+    size_t left; /* entries to apply before the rest is held back; all of them but for a fault */
+};
+
+static int apply(struct entry *e, void *arg)
+{
+    struct applying *a = arg;
+    if (txn_entry_is_mark(e)) {
+        return 0;
+    }
+    if (a->left == 0) {
+        return 1;
+    }
+    a->left--;
+    apply_entry(a->st, a->shadow, e, a->seq);
+    return 0;
+}
+
+#ifdef TXKV_FAULTS
+static void hold_back_half(struct store *st, struct txn *t, uint64_t seq)
+{
+    struct entry *e;
+    while ((e = dict_any(&t->shadow)) != NULL) {
+        dict_remove(&t->shadow, e);
+        if (txn_entry_is_mark(e) || dict_add(&st->half, e) < 0) {
+            entry_free(e);
+        }
+    }
+    st->half_seq = seq;
+}
+
+static void finish_half(struct store *st)
+{
+    struct applying a = {st, &st->half, st->half_seq, SIZE_MAX};
+    if (st->half.count > 0 && dict_reserve(st->half.count) == 0) {
+        dict_each(&st->half, apply, &a);
+    }
+}
+#endif
+
+/* The memory that applying will need, so that it cannot fail half way. */
+static int reserve(const struct committing *c, struct generation **fresh)
+{
+    size_t partitions = (size_t)1 << c->st->bits;
+    *fresh = NULL;
+    if (dict_reserve(c->tables < partitions ? c->tables : partitions) < 0) {
+        return ERR_FULL;
+    }
+    if (c->t->flushed && c->st->keys > 0) {
+        *fresh = generation_new(c->st->bits);
+        return *fresh == NULL ? ERR_FULL : 0;
+    }
+    return 0;
+}
+
+static int check_conflicts(struct committing *c)
+{
+    if (c->t->mode != TXN_SERIALIZABLE || FAULT(no_read_validation)) {
+        return 0;
+    }
+    if (c->t->read_keyset && c->st->keyset_version > txn_seq(c->t)) {
+        return ERR_CONFLICT;
+    }
+    return dict_each(&c->t->shadow, validate, c);
+}
+
+int store_commit(struct store *st, struct txn *t, uint64_t *seq)
+{
+    assert(t->state == TXN_OPEN);
+    struct committing c = {.st = st, .t = t};
+    struct generation *fresh = NULL;
+    int rc = 0;
+    *seq = 0;
+    if (t->writes == 0 && !t->flushed) {
+        goto end;
+    }
+    rc = check_conflicts(&c);
+    if (rc < 0) {
+        goto end;
+    }
+    dict_each(&t->shadow, look_ahead, &c);
+    rc = reserve(&c, &fresh);
+    if (rc < 0 || (!c.effective && fresh == NULL)) {
+        goto end;
+    }
+    history_close(&st->history, &t->holder); /* its own snapshot needs nothing of what it replaces */
+    *seq = ++st->seq;
+    if (fresh != NULL) {
+        flush_now(st, fresh, *seq);
+    }
+    struct applying a = {st, &t->shadow, *seq, FAULT(half_commit_visible) ? t->writes / 2 : SIZE_MAX};
+    dict_each(&t->shadow, apply, &a);
+#ifdef TXKV_FAULTS
+    if (FAULT(half_commit_visible)) {
+        hold_back_half(st, t, *seq);
+    }
+#endif
+    relieve(st);
+end:
+    store_rollback(st, t);
+    return rc;
+}
+
+bool store_tend(struct store *st)
+{
+#ifdef TXKV_FAULTS
+    finish_half(st);
+#endif
+    return history_sweep(&st->history, st->current, TEND_STEPS) == TEND_STEPS;
+}

@@ -1,0 +1,85 @@
+/* store: the data and the rules of transactions. The only mutator of live data.
+ *
+ * Every change is a commit with the next sequence number. Each function takes the transaction that it runs in, or NULL for
+ * a command outside of one, which is a commit of its own. Nothing here knows of clients, protocols, sockets or time.
+ *
+ * Invariant: a function that returns an error has changed no data. */
+#ifndef TXKV_STORE_H
+#define TXKV_STORE_H
+
+#include "txn.h"
+
+struct store_limits {
+    struct txn_limits txn;
+    size_t history_bytes; /* over it the oldest transaction is expired */
+    size_t memory_bytes;  /* over it what grows the data is ERR_FULL; 0 = no limit */
+};
+
+struct store {
+    const struct store_limits *limits; /* borrowed */
+    struct history history;
+    struct generation *current;
+    uint64_t seq;            /* of the newest commit; 0 = none yet */
+    uint64_t keyset_version; /* of the newest commit that added or removed a key */
+    uint64_t keys;           /* keys that exist */
+    uint64_t expired;        /* transactions expired so far */
+    unsigned bits;           /* log2 of the partitions */
+#ifdef TXKV_FAULTS
+    struct dict half; /* what FAULT(half_commit_visible) holds back */
+    uint64_t half_seq;
+#endif
+};
+
+#define STORE_PARTITION_BITS 12
+
+/* limits must outlive the store. bits: log2 of the partitions, STORE_PARTITION_BITS outside of tests. 0, or -1. */
+int store_init(struct store *st, const struct store_limits *limits, unsigned bits);
+
+/* All transactions must be over. */
+void store_deinit(struct store *st);
+
+/* 1 and the value, valid until the next change; 0 where the key is absent; or ERR_TOOBIG, ERR_FULL (the mark of a
+ * SERIALIZABLE transaction did not fit). */
+int store_get(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice *value);
+
+/* 0, or ERR_FULL, ERR_TOOBIG, ERR_READONLY. The value may lie in the data itself. */
+int store_set(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value);
+
+/* 0 (also where the key is absent), or ERR_FULL, ERR_TOOBIG, ERR_READONLY. */
+int store_delete(struct store *st, struct txn *t, struct slice key, uint32_t hash);
+
+/* Adds to the integer at key, absent counting as 0. 0 and the sum, or ERR_NOTINT, ERR_OVERFLOW and those of get and set. */
+int store_increment(struct store *st, struct txn *t, struct slice key, uint32_t hash, int64_t by, int64_t *sum);
+
+/* How many keys exist; inside a transaction: in its view. */
+uint64_t store_count(struct store *st, struct txn *t);
+
+/* Removes all keys, in one step however many there are. 0, or ERR_FULL, ERR_READONLY. */
+int store_flush(struct store *st, struct txn *t);
+
+/* Opens t (state NONE) on a snapshot of now. 0, or ERR_FULL. */
+int store_begin(struct store *st, struct txn *t, enum txn_mode mode);
+
+/* Ends an OPEN t by publishing all of it: 0 and the sequence number (0 where nothing changed). Or ERR_CONFLICT, ERR_FULL:
+ * nothing is applied. t is in state NONE afterwards in any case. */
+int store_commit(struct store *st, struct txn *t, uint64_t *seq);
+
+/* Ends t in whatever state by forgetting it. */
+void store_rollback(struct store *st, struct txn *t);
+
+/* Turns an OPEN t into a FAILED one with its first cause (ERR_ABORTED or ERR_EXPIRED, and why in words). */
+void store_fail(struct store *st, struct txn *t, int cause, const char *why);
+
+/* Work that may wait, in a bounded slice: frees old versions. True while there is more. */
+bool store_tend(struct store *st);
+
+/* Brings what the commands on these keys will touch into the cache. */
+void store_prefetch(const struct store *st, const uint32_t *hashes, size_t count);
+
+/* Whether the memory limit is reached. */
+bool store_is_full(const struct store *st);
+
+/* Reads text as a signed 64-bit integer in its one canonical form; false for anything else. */
+bool store_parse_integer(struct slice text, int64_t *value);
+
+#endif

@@ -1,0 +1,182 @@
+#include "tick.h"
+
+#include <assert.h>
+
+#include "hash.h"
+
+void tick_init(struct tick *t)
+{
+    *t = (struct tick){0};
+}
+
+void tick_add(struct tick *t, struct session *s)
+{
+    if (s->ready) {
+        return;
+    }
+    s->ready = true;
+    s->next = NULL;
+    *(t->last != NULL ? &t->last->next : &t->first) = s;
+    t->last = s;
+}
+
+void tick_remove(struct tick *t, struct session *s)
+{
+    if (!s->ready) {
+        return;
+    }
+    struct session *before = NULL;
+    for (struct session *at = t->first; at != s; at = at->next) {
+        before = at;
+    }
+    *(before != NULL ? &before->next : &t->first) = s->next;
+    t->last = t->last == s ? before : t->last;
+    s->ready = false;
+}
+
+/* --- the group --- */
+
+static void prefetch(struct tick *t)
+{
+    uint32_t hashes[TICK_GROUP];
+    size_t count = 0;
+    struct engine *engine = t->owners[0]->engine;
+    for (size_t i = 0; i < t->count; i++) {
+        struct request *r = &t->requests[i];
+        if (r->error == 0 && r->command->flags & COMMAND_KEY) {
+            r->hash = hash_of(r->args[0]);
+            hashes[count++] = r->hash;
+        }
+    }
+    if (count > 1) {
+        store_prefetch(&engine->store, hashes, count);
+    }
+}
+
+static void execute(struct tick *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        struct session *s = t->owners[i];
+        size_t consumed = t->requests[i].raw.consumed;
+        s->group_requests--;
+        s->decoded -= consumed;
+        if (session_can_run(s)) {
+            s->requests++;
+            session_run(s, &t->requests[i]);
+            buf_consume(&s->in, consumed);
+        } else {
+            s->decoder.scanned = 0; /* it stays in the input and is decoded again */
+            s->more = true;
+        }
+    }
+}
+
+static void run_group(struct tick *t)
+{
+    if (t->count > 0) {
+        prefetch(t);
+        execute(t);
+    }
+    t->count = 0;
+    t->words_used = 0;
+}
+
+static void group_add(struct tick *t, struct session *s, const struct raw_request *raw)
+{
+    struct request *r = &t->requests[t->count];
+    *r = (struct request){.raw = *raw};
+    command_parse(r, &s->engine->limits.command, t->words + t->words_used);
+    t->words_used += r->count <= COMMAND_ARGS_MAX ? r->count : COMMAND_ARGS_MAX;
+    t->owners[t->count++] = s;
+    s->decoded += raw->consumed;
+    s->group_requests++;
+    if (t->count == TICK_GROUP || t->words_used + COMMAND_ARGS_MAX > sizeof(t->words) / sizeof(t->words[0])) {
+        run_group(t);
+    }
+}
+
+/* --- one session's share --- */
+
+struct share {
+    size_t requests;
+    size_t in_bytes;
+    size_t out_limit;
+};
+
+/* Decodes one request into the group. False when the session has nothing more to run now. */
+static bool take_one(struct tick *t, struct session *s, struct share *share)
+{
+    struct raw_request raw;
+    if (buf_len(&s->in) == s->decoded) {
+        return false;
+    }
+    struct slice bytes = slice_of(buf_head(&s->in) + s->decoded, buf_len(&s->in) - s->decoded);
+    enum decoded what = s->proto->decode(&s->decoder, bytes, command_line_max(&s->engine->limits.command), &raw);
+    switch (what) {
+    case DECODED_MORE:
+        return false;
+    case DECODED_REQUEST:
+        share->requests++;
+        share->in_bytes += raw.consumed;
+        group_add(t, s, &raw);
+        return true;
+    case DECODED_FOREIGN:
+        run_group(t);
+        if (session_can_run(s)) {
+            session_refuse(s);
+        }
+        return false;
+    case DECODED_BLANK:
+    case DECODED_SKIP:
+    default:
+        run_group(t); /* what stands before these bytes must run before they are dropped */
+        if (s->decoded > 0 || !session_can_run(s)) {
+            return false;
+        }
+        share->requests++;
+        share->in_bytes += raw.consumed;
+        buf_consume(&s->in, raw.consumed);
+        return true;
+    }
+}
+
+/* True when it stopped with requests that may still be runnable. */
+static bool take_share(struct tick *t, struct session *s)
+{
+    struct share share = {.out_limit = session_pending(s) + TICK_OUT_MAX};
+    while (session_can_run(s)) {
+        if (share.requests >= TICK_REQUESTS_MAX || share.in_bytes >= TICK_IN_MAX ||
+            session_pending(s) > share.out_limit) {
+            return true;
+        }
+        if (!take_one(t, s, &share)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void tick_run(struct tick *t, void (*done)(struct session *s))
+{
+    struct session *taken = t->first;
+    t->first = NULL;
+    t->last = NULL;
+    for (struct session *s = taken; s != NULL; s = s->next) {
+        s->more = false;
+        if (take_share(t, s)) {
+            s->more = true;
+        }
+    }
+    run_group(t);
+    for (struct session *s = taken, *next; s != NULL; s = next) {
+        next = s->next;
+        s->ready = false;
+        assert(s->decoded == 0);
+        if (s->more && session_can_run(s)) {
+            tick_add(t, s);
+        } else if (!s->more && s->in_ended && session_can_run(s)) {
+            s->state = SESSION_CLOSING; /* the rest is an unterminated line: it never runs */
+        }
+        done(s);
+    }
+}

@@ -1,0 +1,45 @@
+/* tick: one pass over the sessions that have something to do: decode, prefetch, execute. It has no sockets and no clock.
+ *
+ * The requests of all ready sessions are taken in groups. What a group's keys will touch in memory is fetched before its
+ * first request runs, so that the waits overlap; a pointer found then is a hint, execution looks up again.
+ *
+ * Order is kept within a session. Work per session and tick is bounded, so one flooding client cannot starve the others. A
+ * session whose output is over its limit runs nothing; its requests stay where they are. */
+#ifndef TXKV_TICK_H
+#define TXKV_TICK_H
+
+#include "session.h"
+
+#define TICK_GROUP 16           /* requests prefetched together */
+#define TICK_REQUESTS_MAX 1024  /* per session and tick */
+#define TICK_IN_MAX 65536       /* bytes decoded per session and tick */
+#define TICK_OUT_MAX 262144     /* bytes answered per session and tick, give or take one answer */
+
+struct tick {
+    struct session *first; /* ready */
+    struct session *last;
+    struct request requests[TICK_GROUP]; /* the group */
+    struct session *owners[TICK_GROUP];
+    size_t count;
+    size_t words_used;
+    struct slice words[COMMAND_ARGS_MAX + 4 * TICK_GROUP];
+};
+
+void tick_init(struct tick *t);
+
+/* Puts a session on the ready list; no-op where it stands there. */
+void tick_add(struct tick *t, struct session *s);
+
+/* Takes a session off the ready list, before it is deinitialised. */
+void tick_remove(struct tick *t, struct session *s);
+
+static inline bool tick_is_idle(const struct tick *t)
+{
+    return t->first == NULL;
+}
+
+/* One pass over the sessions that are ready now. Calls done for each when all have run; a session with more runnable
+ * requests is back on the list by then. done may add and remove sessions. */
+void tick_run(struct tick *t, void (*done)(struct session *s));
+
+#endif
