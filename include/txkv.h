@@ -12,8 +12,8 @@
  * name; the connection stays usable.
  *
  * Lifetimes. Values that a call hands out lie in the handle's own memory. They are valid until the next call with that
- * handle (txkv_errmsg, txkv_transaction_state and txkv_pending excepted). A NUL follows each of them, not counted in its
- * length.
+ * handle (txkv_errmsg, txkv_transaction_state and txkv_pending excepted). A NUL follows each of them, not counted in
+ * its length.
  *
  * What may be stored. A key is a C string of 1 to TXKV_KEY_MAX bytes, without spaces, control bytes (below 0x20) or
  * 0x7f. A value is any bytes except CR and LF, and may be empty. Anything else is refused by the library with
@@ -178,9 +178,9 @@ TXKV_API int txkv_del(struct txkv *c, const char *key);
 /* Whether a key exists. On failure exists is left alone. */
 TXKV_API int txkv_exists(struct txkv *c, const char *key, bool *exists);
 
-/* Adds 1 to the decimal integer at a key (0 if there is none); value, unless NULL, gets the sum.
- * TXKV_ERR_NOTINT: the key holds something else. TXKV_ERR_OVERFLOW: it holds INT64_MAX. */
-TXKV_API int txkv_incr(struct txkv *c, const char *key, int64_t *value);
+/* Adds by, which may be negative, to the decimal integer at a key (0 if there is none); value, unless NULL, gets the
+ * sum. TXKV_ERR_NOTINT: the key holds something else. TXKV_ERR_OVERFLOW: the sum does not fit into int64_t. */
+TXKV_API int txkv_incr(struct txkv *c, const char *key, int64_t by, int64_t *value);
 
 /* Reads count keys (1 or more) as one command: no change comes between them. values[i] gets the bytes of keys[i]; all
  * of them are borrowed until the next call. On failure values is left alone. TXKV_ERR_BINARY as with txkv_get;
@@ -224,7 +224,7 @@ TXKV_API int txkv_append_get(struct txkv *c, const char *key);
 TXKV_API int txkv_append_set(struct txkv *c, const char *key, const void *value, size_t len);
 TXKV_API int txkv_append_del(struct txkv *c, const char *key);
 TXKV_API int txkv_append_exists(struct txkv *c, const char *key);
-TXKV_API int txkv_append_incr(struct txkv *c, const char *key);
+TXKV_API int txkv_append_incr(struct txkv *c, const char *key, int64_t by);
 TXKV_API int txkv_append_mget(struct txkv *c, const char *const *keys, size_t count);
 TXKV_API int txkv_append_begin(struct txkv *c, enum txkv_mode mode);
 TXKV_API int txkv_append_commit(struct txkv *c);
@@ -262,8 +262,8 @@ TXKV_API size_t txkv_pending(const struct txkv *c);
  *
  * TXKV_ERR_CONFLICT, TXKV_ERR_EXPIRED: all tries were used up, nothing is applied. TXKV_ERR_OUTCOME: the connection was
  * lost before COMMIT was answered; this is never retried, as the transaction may have been applied. TXKV_ERR_LOST: it
- * was lost before that, and nothing is applied; txkv_reconnect and call again if you wish. TXKV_ERR_ARG: tries below 1, fn
- * NULL, or fn ended the transaction itself. TXKV_ERR_INTX: a transaction is open already. Else as txkv_begin and
+ * was lost before that, and nothing is applied; txkv_reconnect and call again if you wish. TXKV_ERR_ARG: tries below 1,
+ * fn NULL, or fn ended the transaction itself. TXKV_ERR_INTX: a transaction is open already. Else as txkv_begin and
  * txkv_commit; except for TXKV_ERR_OUTCOME, a failure means that nothing was applied. */
 TXKV_API int txkv_transaction(struct txkv *c, enum txkv_mode mode, int (*fn)(struct txkv *c, void *ctx), void *ctx,
                               int tries);

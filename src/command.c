@@ -210,14 +210,12 @@ static void run_commit(struct session *s, const struct request *r)
         session_error(s, ERR_NOTX, "COMMIT without a transaction; BEGIN opens one");
         return;
     }
-    uint64_t seq;
-    int rc = store_commit(&s->engine->store, &s->txn, &seq);
+    int rc = store_commit(&s->engine->store, &s->txn);
     if (rc == ERR_CONFLICT) {
         session_error(s, rc, "a key that was read has changed since BEGIN; nothing was applied; retry the transaction");
     } else if (rc < 0) {
         session_error(s, rc, "no memory to apply the transaction; nothing was applied");
     } else {
-        s->last_seq = seq > 0 ? seq : s->last_seq;
         answer_transaction(s);
     }
 }

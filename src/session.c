@@ -117,7 +117,9 @@ void session_run(struct session *s, const struct request *r)
     } else if (r->error < 0) {
         run_wrong(s, r);
     } else {
+        uint64_t before = s->engine->store.seq;
         r->command->run(s, r);
+        s->last_seq = s->engine->store.seq != before ? s->engine->store.seq : s->last_seq;
     }
     if (s->answer_failed) { /* a value: nothing else is longer than what was reserved */
         buf_truncate(&s->out, mark);

@@ -479,13 +479,13 @@ static int check_conflicts(struct committing *c)
     return dict_each(&c->t->shadow, validate, c);
 }
 
-int store_commit(struct store *st, struct txn *t, uint64_t *seq)
+int store_commit(struct store *st, struct txn *t)
 {
     assert(t->state == TXN_OPEN);
     struct committing c = {.st = st, .t = t};
     struct generation *fresh = NULL;
+    uint64_t seq;
     int rc = 0;
-    *seq = 0;
     if (t->writes == 0 && !t->flushed) {
         goto end;
     }
@@ -499,15 +499,15 @@ int store_commit(struct store *st, struct txn *t, uint64_t *seq)
         goto end;
     }
     history_close(&st->history, &t->holder); /* its own snapshot needs nothing of what it replaces */
-    *seq = ++st->seq;
+    seq = ++st->seq;
     if (fresh != NULL) {
-        flush_now(st, fresh, *seq);
+        flush_now(st, fresh, seq);
     }
-    struct applying a = {st, &t->shadow, *seq, FAULT(half_commit_visible) ? t->writes / 2 : SIZE_MAX};
+    struct applying a = {st, &t->shadow, seq, FAULT(half_commit_visible) ? t->writes / 2 : SIZE_MAX};
     dict_each(&t->shadow, apply, &a);
 #ifdef TXKV_FAULTS
     if (FAULT(half_commit_visible)) {
-        hold_back_half(st, t, *seq);
+        hold_back_half(st, t, seq);
     }
 #endif
     relieve(st);

@@ -60,9 +60,8 @@ int store_flush(struct store *st, struct txn *t);
 /* Opens t (state NONE) on a snapshot of now. 0, or ERR_FULL. */
 int store_begin(struct store *st, struct txn *t, enum txn_mode mode);
 
-/* Ends an OPEN t by publishing all of it: 0 and the sequence number (0 where nothing changed). Or ERR_CONFLICT, ERR_FULL:
- * nothing is applied. t is in state NONE afterwards in any case. */
-int store_commit(struct store *st, struct txn *t, uint64_t *seq);
+/* Ends an OPEN t by publishing all of it: 0. Or ERR_CONFLICT, ERR_FULL: nothing is applied. t is in state NONE afterwards in any case. */
+int store_commit(struct store *st, struct txn *t);
 
 /* Ends t in whatever state by forgetting it. */
 void store_rollback(struct store *st, struct txn *t);

@@ -111,33 +111,36 @@ static bool take_one(struct tick *t, struct session *s, struct share *share)
         return false;
     }
     struct slice bytes = slice_of(buf_head(&s->in) + s->decoded, buf_len(&s->in) - s->decoded);
+    struct decoder before = s->decoder;
     enum decoded what = s->proto->decode(&s->decoder, bytes, command_line_max(&s->engine->limits.command), &raw);
-    switch (what) {
-    case DECODED_MORE:
+    if (what == DECODED_MORE) {
         return false;
-    case DECODED_REQUEST:
-        share->requests++;
-        share->in_bytes += raw.consumed;
+    }
+    share->requests++;
+    share->in_bytes += raw.consumed;
+    if (what == DECODED_REQUEST && !raw.too_long) {
         group_add(t, s, &raw);
         return true;
-    case DECODED_FOREIGN:
-        run_group(t);
-        if (session_can_run(s)) {
-            session_refuse(s);
-        }
-        return false;
-    case DECODED_BLANK:
-    case DECODED_SKIP:
-    default:
-        run_group(t); /* what stands before these bytes must run before they are dropped */
-        if (s->decoded > 0 || !session_can_run(s)) {
-            return false;
-        }
-        share->requests++;
-        share->in_bytes += raw.consumed;
-        buf_consume(&s->in, raw.consumed);
-        return true;
     }
+    /* The rest changes the decoder's state or drops bytes, which cannot be taken back: what stands before must have run. */
+    run_group(t);
+    if (!session_can_run(s)) {
+        s->decoder = before;
+        s->decoder.scanned = 0;
+        s->more = true;
+        return false;
+    }
+    if (what == DECODED_FOREIGN) {
+        session_refuse(s);
+        return false;
+    }
+    if (what == DECODED_REQUEST) {
+        group_add(t, s, &raw);
+        run_group(t);
+    } else {
+        buf_consume(&s->in, raw.consumed);
+    }
+    return true;
 }
 
 /* True when it stopped with requests that may still be runnable. */

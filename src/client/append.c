@@ -1,4 +1,6 @@
 /* append: commands on their way out. Each becomes one line in the handle's out queue and one entry in pending. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -56,6 +58,7 @@ static int reserve_pending(struct txkv *c)
 /* Makes room for a command whose line has len bytes, so that finish_line cannot fail. *line is where its bytes go. */
 static int start_line(struct txkv *c, size_t len, char **line)
 {
+    *line = NULL;
     if (c->fd < 0 || c->deaf) {
         return txkv_fail(c, TXKV_ERR_LOST, "connection lost: %s", c->fd < 0 ? c->why : "the server takes no more");
     }
@@ -129,6 +132,7 @@ static char *put(char *at, const char *bytes, size_t len)
     return at + len;
 }
 
+/* Appends a verb with what follows it; "" for nothing. */
 static int append_word(struct txkv *c, enum verb_id verb, const char *word)
 {
     size_t verb_len = strlen(txkv_verbs[verb].name);
@@ -168,9 +172,15 @@ int txkv_append_exists(struct txkv *c, const char *key)
     return append_key(c, VERB_EXISTS, key);
 }
 
-int txkv_append_incr(struct txkv *c, const char *key)
+int txkv_append_incr(struct txkv *c, const char *key, int64_t by)
 {
-    return append_key(c, VERB_INCR, key);
+    int rc = check_key(c, key);
+    if (rc != TXKV_OK) {
+        return rc;
+    }
+    char words[TXKV_KEY_MAX + 32];
+    snprintf(words, sizeof words, "%s %" PRId64, key, by);
+    return append_word(c, VERB_INCR, words);
 }
 
 int txkv_append_set(struct txkv *c, const char *key, const void *value, size_t len)
@@ -245,13 +255,16 @@ int txkv_append_rollback(struct txkv *c)
     return append_word(c, VERB_ROLLBACK, "");
 }
 
+/* The verb of a line. COMMIT, ROLLBACK and QUIT are themselves only when nothing follows them: with more in the line
+ * they are refused, and neither end a transaction nor the connection. */
 static enum verb_id verb_of(const char *line, size_t len)
 {
     const char *space = memchr(line, ' ', len);
     size_t word_len = space == NULL ? len : (size_t)(space - line);
     for (size_t i = 0; i < VERB_OTHER; i++) {
         if (strlen(txkv_verbs[i].name) == word_len && strncasecmp(txkv_verbs[i].name, line, word_len) == 0) {
-            return (enum verb_id)i;
+            bool ends = i == VERB_COMMIT || i == VERB_ROLLBACK || i == VERB_QUIT;
+            return ends && len > word_len ? VERB_OTHER : (enum verb_id)i;
         }
     }
     return VERB_OTHER;

@@ -55,11 +55,11 @@ int txkv_exists(struct txkv *c, const char *key, bool *exists)
     return rc;
 }
 
-int txkv_incr(struct txkv *c, const char *key, int64_t *value)
+int txkv_incr(struct txkv *c, const char *key, int64_t by, int64_t *value)
 {
     struct txkv_reply reply;
     int rc = idle(c);
-    rc = finish(c, rc == TXKV_OK ? txkv_append_incr(c, key) : rc, &reply);
+    rc = finish(c, rc == TXKV_OK ? txkv_append_incr(c, key, by) : rc, &reply);
     if (rc == TXKV_OK && value != NULL) {
         *value = strtoll(reply.values[0].data, NULL, 10);
     }

@@ -51,10 +51,10 @@ struct verb {
 };
 
 struct pending {
-    uint64_t end;      /* offset one past its line in the stream of all bytes appended */
-    size_t lines;      /* lines of its answer, unless it is an error */
+    uint64_t end; /* offset one past its line in the stream of all bytes appended */
+    size_t lines; /* lines of its answer, unless it is an error */
     enum verb_id verb;
-    bool changes;      /* if it ran, the data may have changed: a COMMIT, or a write outside a transaction */
+    bool changes; /* if it ran, the data may have changed: a COMMIT, or a write outside a transaction */
 };
 
 /* A byte queue: bytes come at end and go at start. */
@@ -66,15 +66,15 @@ struct bytes {
 };
 
 struct txkv {
-    int fd;                    /* -1 without a connection */
-    int timeout_ms;            /* 0 = none */
-    int port;                  /* of TCP */
-    char *host;                /* owned; a host name, or the path of the socket if port is 0 */
+    int fd;         /* -1 without a connection */
+    int timeout_ms; /* 0 = none */
+    int port;       /* of TCP */
+    char *host;     /* owned; a host name, or the path of the socket if port is 0 */
     struct bytes in;
     struct bytes out;
-    uint64_t appended;         /* bytes ever put into out, of this connection */
-    uint64_t sent;             /* bytes of them taken by the kernel */
-    struct pending *pending;   /* owned; the oldest at pending_head */
+    uint64_t appended;       /* bytes ever put into out, of this connection */
+    uint64_t sent;           /* bytes of them taken by the kernel */
+    struct pending *pending; /* owned; the oldest at pending_head */
     size_t pending_head;
     size_t pending_count;
     size_t pending_cap;
@@ -82,12 +82,12 @@ struct txkv {
     size_t found;              /* line ends found in them */
     struct txkv_value *values; /* owned; the lines of the answer taken last */
     size_t values_cap;
-    enum txkv_state state;     /* as far as answers were taken */
-    bool appended_tx;          /* a transaction is open behind the last command appended */
-    bool appended_quit;        /* nothing may follow */
-    bool deaf;                 /* the other side takes no more bytes; what it sent before can still be read */
-    char why[256];             /* why the connection is gone */
-    char err[512];             /* for txkv_errmsg */
+    enum txkv_state state; /* as far as answers were taken */
+    bool appended_tx;      /* a transaction is open behind the last command appended */
+    bool appended_quit;    /* nothing may follow */
+    bool deaf;             /* the other side takes no more bytes; what it sent before can still be read */
+    char why[256];         /* why the connection is gone */
+    char err[512];         /* for txkv_errmsg */
 };
 
 /* bytes.c: reserve returns the place for size more bytes, or NULL without memory. */

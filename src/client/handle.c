@@ -47,7 +47,7 @@ int txkv_connect(struct txkv **c, const char *host, int port, int timeout_ms)
 
 int txkv_connect_unix(struct txkv **c, const char *path, int timeout_ms)
 {
-    size_t max = sizeof ((struct sockaddr_un *)NULL)->sun_path - 1;
+    size_t max = sizeof((struct sockaddr_un *)NULL)->sun_path - 1;
     bool bad_path = path == NULL || path[0] == '\0' || strlen(path) > max;
     struct txkv *h = *c = new_handle(bad_path ? "" : path, 0, timeout_ms);
     if (h == NULL) {

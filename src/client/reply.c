@@ -94,8 +94,7 @@ static void pop(struct txkv *c)
 /* The transaction after an answer. */
 static void follow_state(struct txkv *c, enum verb_id verb, int code)
 {
-    bool malformed = code == TXKV_ERR_SYNTAX || code == TXKV_ERR_TOOBIG;
-    if ((verb == VERB_COMMIT || verb == VERB_ROLLBACK) && !malformed) {
+    if (verb == VERB_COMMIT || verb == VERB_ROLLBACK) {
         c->state = TXKV_STATE_NONE;
     } else if (verb == VERB_BEGIN && code != TXKV_ERR_INTX && c->state == TXKV_STATE_NONE) {
         c->state = code == TXKV_OK ? TXKV_STATE_OPEN : TXKV_STATE_FAILED;

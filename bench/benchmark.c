@@ -1,0 +1,103 @@
+/* txkv-benchmark: options in, measurements out. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "compare.h"
+#include "config.h"
+#include "report.h"
+
+#define EXIT_WRONG_OPTION 2
+
+typedef void report_fn(FILE *f, const struct config *c, const struct row *rows, size_t n);
+
+static void show_progress(const struct row *row, const struct target *t, size_t repeat)
+{
+    fprintf(stderr, "\r\033[K%s, pipeline %u: %s, run %zu", row->workload->name, row->pipeline, t->name, repeat + 1);
+}
+
+static int write_file(const char *path, report_fn *report, const struct config *c, const struct row *rows, size_t n)
+{
+    FILE *f = fopen(path, "we");
+    if (f != NULL) {
+        report(f, c, rows, n);
+    }
+    if (f == NULL || fclose(f) != 0) {
+        fprintf(stderr, "txkv-benchmark: cannot write %s: %s\n", path, strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+static int write_reports(const struct config *c, const struct row *rows, size_t n)
+{
+    report_fn *main_report = c->quiet ? report_quiet : report_table;
+    int err = 0;
+    if (c->csv != NULL && *c->csv == '\0') {
+        main_report = report_csv;
+    } else if (c->csv != NULL) {
+        err |= write_file(c->csv, report_csv, c, rows, n);
+    }
+    if (c->json != NULL && *c->json == '\0') {
+        main_report = report_json;
+    } else if (c->json != NULL) {
+        err |= write_file(c->json, report_json, c, rows, n);
+    }
+    main_report(stdout, c, rows, n);
+    return fflush(stdout) != 0 ? -1 : err;
+}
+
+static bool answered_errors(const struct config *c, const struct row *rows, size_t n)
+{
+    for (size_t i = 0; i < n * c->target_count; i++) {
+        if (rows[i / c->target_count].series[i % c->target_count].first_error[0] != '\0') {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int run(const struct config *c)
+{
+    size_t n = c->workload_count * c->pipeline_count;
+    struct row *rows = calloc(n, sizeof *rows);
+    if (rows == NULL) {
+        fprintf(stderr, "txkv-benchmark: out of memory\n");
+        return EXIT_FAILURE;
+    }
+    char why[256] = "";
+    bool terminal = isatty(STDERR_FILENO) == 1;
+    int err = compare_run(c, rows, terminal ? show_progress : NULL, why, sizeof why);
+    if (terminal) {
+        fputs("\r\033[K", stderr);
+    }
+    if (err != 0) {
+        fprintf(stderr, "txkv-benchmark: %s\n", why);
+    } else {
+        err = write_reports(c, rows, n);
+    }
+    bool failed = err != 0 || answered_errors(c, rows, n);
+    free(rows);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    struct config c;
+    char why[256];
+    switch (config_parse(&c, argc, argv, why, sizeof why)) {
+    case OPTS_BAD:
+        fprintf(stderr, "txkv-benchmark: %s (--help lists the options)\n", why);
+        return EXIT_WRONG_OPTION;
+    case OPTS_HELP:
+        config_print_help();
+        return EXIT_SUCCESS;
+    case OPTS_VERSION:
+        puts("txkv-benchmark " TXKV_VERSION);
+        return EXIT_SUCCESS;
+    default:
+        return run(&c);
+    }
+}

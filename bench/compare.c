@@ -1,0 +1,177 @@
+#include "compare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+
+#define FULL_CLIENT 0.95 /* of one core */
+#define FULL_SERVER 0.90
+#define PRELOAD_PIPELINE 128
+#define PRELOAD_BYTES ((uint64_t)1 << 20) /* in flight on one connection, roughly */
+#define PRELOAD_CONNS 8
+
+const char *const metric_names[METRIC_COUNT] = {
+    [METRIC_RPS] = "rps",
+    [METRIC_CPU_NS] = "server_cpu_ns_per_op",
+    [METRIC_MEAN_NS] = "latency_mean_ns",
+    [METRIC_MIN_NS] = "latency_min_ns",
+    [METRIC_P50_NS] = "latency_p50_ns",
+    [METRIC_P90_NS] = "latency_p90_ns",
+    [METRIC_P95_NS] = "latency_p95_ns",
+    [METRIC_P99_NS] = "latency_p99_ns",
+    [METRIC_P999_NS] = "latency_p99_9_ns",
+    [METRIC_P9999_NS] = "latency_p99_99_ns",
+    [METRIC_MAX_NS] = "latency_max_ns",
+    [METRIC_RSS_BYTES] = "server_rss_bytes",
+    [METRIC_SERVER_LOAD] = "server_cores",
+    [METRIC_CLIENT_LOAD] = "client_cores",
+    [METRIC_MISSES] = "misses",
+    [METRIC_ERRORS] = "errors",
+};
+
+static const struct {
+    enum metric metric;
+    double q;
+} quantiles[] = {
+    {METRIC_P50_NS, 0.5},  {METRIC_P90_NS, 0.9},    {METRIC_P95_NS, 0.95},
+    {METRIC_P99_NS, 0.99}, {METRIC_P999_NS, 0.999}, {METRIC_P9999_NS, 0.9999},
+};
+
+static void series_add(struct series *s, const struct load_result *r)
+{
+    size_t n = s->n++;
+    double replies = r->replies == 0 ? 1 : (double)r->replies;
+    double wall = r->wall_ns == 0 ? 1 : (double)r->wall_ns;
+    for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++) {
+        s->values[quantiles[i].metric][n] = (double)hist_quantile(&r->latency, quantiles[i].q);
+    }
+    s->values[METRIC_RPS][n] = (double)r->replies * 1e9 / wall;
+    s->values[METRIC_CPU_NS][n] = (double)r->server_cpu_ns / replies;
+    s->values[METRIC_MEAN_NS][n] = hist_mean(&r->latency);
+    s->values[METRIC_MIN_NS][n] = r->latency.count == 0 ? 0 : (double)r->latency.min;
+    s->values[METRIC_MAX_NS][n] = (double)r->latency.max;
+    s->values[METRIC_RSS_BYTES][n] = (double)r->rss_kib * 1024;
+    s->values[METRIC_SERVER_LOAD][n] = (double)r->server_cpu_ns / wall;
+    s->values[METRIC_CLIENT_LOAD][n] = (double)r->client_cpu_ns / wall;
+    s->values[METRIC_MISSES][n] = (double)r->misses;
+    s->values[METRIC_ERRORS][n] = (double)r->errors;
+    if (s->first_error[0] == '\0') {
+        memcpy(s->first_error, r->first_error, sizeof s->first_error);
+    }
+}
+
+static struct load_plan plan_for(const struct config *c, const struct target *t)
+{
+    return (struct load_plan){
+        .host = t->host,
+        .port = t->port,
+        .proto = t->proto,
+        .server_pid = t->pid,
+        .dist = KEYS_UNIFORM,
+        .keys = c->keys,
+        .seed = c->seed,
+        .requests = c->requests,
+        .duration_ns = c->duration_ns,
+        .warmup_ns = c->warmup_ns,
+        .value_size = (size_t)c->value_size,
+        .conns = (unsigned)c->conns,
+    };
+}
+
+static int preload(const struct config *c, const struct target *t, struct load_result *r, char *why, size_t why_size)
+{
+    struct load_plan plan = plan_for(c, t);
+    uint64_t fitting = PRELOAD_BYTES / (c->value_size + 1);
+    plan.mix[WIRE_SET] = 1;
+    plan.dist = KEYS_SEQUENTIAL;
+    plan.requests = c->keys;
+    plan.duration_ns = 0;
+    plan.warmup_ns = 0;
+    plan.conns = PRELOAD_CONNS;
+    plan.pipeline = fitting < 1 ? 1 : fitting < PRELOAD_PIPELINE ? (unsigned)fitting : PRELOAD_PIPELINE;
+    if (load_run(&plan, r) != 0) {
+        snprintf(why, why_size, "preload of %s: %s", t->name, r->why);
+        return -1;
+    }
+    if (r->errors > 0) {
+        snprintf(why, why_size, "preload of %s: %llu errors, the first: %s", t->name, (unsigned long long)r->errors,
+                 r->first_error);
+        return -1;
+    }
+    return 0;
+}
+
+static int measure(const struct config *c, struct row *row, size_t target, struct load_result *r, char *why,
+                   size_t why_size)
+{
+    const struct target *t = &c->targets[target];
+    struct load_plan plan = plan_for(c, t);
+    memcpy(plan.mix, row->workload->mix, sizeof plan.mix);
+    plan.pipeline = row->pipeline;
+    plan.seed = c->seed + row->series[target].n; /* all targets see the same keys, each repetition others */
+    if (load_run(&plan, r) != 0) {
+        snprintf(why, why_size, "%s: %s", t->name, r->why);
+        return -1;
+    }
+    series_add(&row->series[target], r);
+    return 0;
+}
+
+int compare_run(const struct config *c, struct row *rows,
+                void (*progress)(const struct row *row, const struct target *t, size_t repeat), char *why,
+                size_t why_size)
+{
+    struct load_result *r = malloc(sizeof *r);
+    int err = r == NULL ? -1 : 0;
+    if (err != 0) {
+        snprintf(why, why_size, "out of memory");
+    }
+    for (size_t t = 0; err == 0 && c->preload && t < c->target_count; t++) {
+        err = preload(c, &c->targets[t], r, why, why_size);
+    }
+    for (size_t i = 0; err == 0 && i < c->workload_count * c->pipeline_count; i++) {
+        struct row *row = &rows[i];
+        row->workload = &c->workloads[i / c->pipeline_count];
+        row->pipeline = (unsigned)c->pipelines[i % c->pipeline_count];
+        for (size_t k = 0; err == 0 && k < c->repeat * c->target_count; k++) {
+            size_t repeat = k / c->target_count;
+            size_t place = k % c->target_count;
+            size_t target = repeat % 2 == 0 ? place : c->target_count - 1 - place;
+            if (progress != NULL) {
+                progress(row, &c->targets[target], repeat);
+            }
+            err = measure(c, row, target, r, why, why_size);
+        }
+    }
+    free(r);
+    return err;
+}
+
+struct stats_interval compare_ratio(const struct row *row, enum metric m, size_t other)
+{
+    double ratios[REPEAT_MAX];
+    for (size_t i = 0; i < row->series[0].n; i++) {
+        double divisor = row->series[other].values[m][i];
+        ratios[i] = divisor > 0 ? row->series[0].values[m][i] / divisor : 0;
+    }
+    return stats_interval(ratios, row->series[0].n);
+}
+
+struct stats_interval compare_difference(const struct row *row, enum metric m, size_t other)
+{
+    double differences[REPEAT_MAX];
+    for (size_t i = 0; i < row->series[0].n; i++) {
+        differences[i] = row->series[0].values[m][i] - row->series[other].values[m][i];
+    }
+    return stats_interval(differences, row->series[0].n);
+}
+
+bool compare_client_bound(const struct row *row, size_t target)
+{
+    const struct series *s = &row->series[target];
+    double server = stats_spread(s->values[METRIC_SERVER_LOAD], s->n).median;
+    double client = stats_spread(s->values[METRIC_CLIENT_LOAD], s->n).median;
+    return server > 0 && server < FULL_SERVER && client > FULL_CLIENT;
+}

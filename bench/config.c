@@ -1,0 +1,250 @@
+#include "config.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "keys.h"
+
+#define DEFAULT_DURATION_NS (3 * NS_PER_S)
+
+static const struct workload known_workloads[] = {
+    {"set", {[WIRE_SET] = 1}},
+    {"get", {[WIRE_GET] = 1}},
+    {"mix", {[WIRE_GET] = 0.5, [WIRE_SET] = 0.5}},
+    {"ping", {[WIRE_PING] = 1}},
+};
+
+/* Copies the text up to the next separator, which is skipped, and moves *text behind it. -1 if it is empty, too long,
+ * or nothing follows the separator. */
+static int take_word(const char **text, char separator, char *word, size_t size)
+{
+    size_t len = strcspn(*text, (char[]){separator, '\0'});
+    bool more = (*text)[len] != '\0';
+    if (len == 0 || len >= size || (more && (*text)[len + 1] == '\0')) {
+        return -1;
+    }
+    memcpy(word, *text, len);
+    word[len] = '\0';
+    *text += len + more;
+    return 0;
+}
+
+static int find_name(const char *const *names, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+static int parse_proto(void *config, const char *arg)
+{
+    struct config *c = config;
+    int proto = find_name(wire_proto_names, WIRE_PROTO_COUNT, arg);
+    c->proto = proto < 0 ? c->proto : (enum wire_proto)proto;
+    return proto < 0 ? -1 : 0;
+}
+
+/* host:port[,pid]; an address of IPv6 stands in brackets. */
+static int parse_address(struct target *t, const char *text)
+{
+    char close = *text == '[' ? ']' : ':';
+    text += *text == '[';
+    if (take_word(&text, close, t->host, sizeof t->host) != 0) {
+        return -1;
+    }
+    if (close == ']' && *text++ != ':') {
+        return -1;
+    }
+    uint64_t n;
+    if (take_word(&text, ',', t->port, sizeof t->port) != 0 || opts_count(t->port, 1, UINT16_MAX, &n) != 0) {
+        return -1;
+    }
+    if (*text != '\0') {
+        if (opts_count(text, 1, INT32_MAX, &n) != 0) {
+            return -1;
+        }
+        t->pid = (pid_t)n;
+    }
+    return 0;
+}
+
+static int parse_target(void *config, const char *arg)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    struct config *c = config;
+    struct target t = {0};
+    char proto[16];
+    if (c->target_count == TARGETS_MAX || take_word(&arg, '=', t.name, sizeof t.name) != 0 ||
+        t.name[strspn(t.name, allowed)] != '\0' || take_word(&arg, ':', proto, sizeof proto) != 0) {
+        return -1;
+    }
+    int found = find_name(wire_proto_names, WIRE_PROTO_COUNT, proto);
+    if (found < 0 || parse_address(&t, arg) != 0) {
+        return -1;
+    }
+    t.proto = (enum wire_proto)found;
+    c->targets[c->target_count++] = t;
+    return 0;
+}
+
+static int parse_tests(void *config, const char *arg)
+{
+    struct config *c = config;
+    char name[16];
+    c->workload_count = 0;
+    do {
+        size_t i = 0;
+        if (take_word(&arg, ',', name, sizeof name) != 0 || c->workload_count == WORKLOADS_MAX) {
+            return -1;
+        }
+        while (i < sizeof known_workloads / sizeof *known_workloads && strcmp(known_workloads[i].name, name) != 0) {
+            i++;
+        }
+        if (i == sizeof known_workloads / sizeof *known_workloads) {
+            return -1;
+        }
+        c->workloads[c->workload_count++] = known_workloads[i];
+    } while (*arg != '\0');
+    return 0;
+}
+
+static int parse_mix(void *config, const char *arg)
+{
+    struct config *c = config;
+    struct workload w = {.name = "mix"};
+    double sum = 0;
+    do {
+        char name[16];
+        char share[16];
+        char *end;
+        if (take_word(&arg, '=', name, sizeof name) != 0 || take_word(&arg, ',', share, sizeof share) != 0) {
+            return -1;
+        }
+        int op = find_name(wire_op_names, WIRE_OP_COUNT, name);
+        double value = strtod(share, &end);
+        if (op < 0 || *end != '\0' || !(value >= 0 && value <= 1)) {
+            return -1;
+        }
+        w.mix[op] = value;
+        sum += value;
+    } while (*arg != '\0');
+    if (fabs(sum - 1) > 1e-6) {
+        return -1;
+    }
+    c->workloads[0] = w;
+    c->workload_count = 1;
+    return 0;
+}
+
+static int parse_pipelines(void *config, const char *arg)
+{
+    struct config *c = config;
+    char word[16];
+    c->pipeline_count = 0;
+    do {
+        if (c->pipeline_count == PIPELINES_MAX || take_word(&arg, ',', word, sizeof word) != 0 ||
+            opts_count(word, 1, 100000, &c->pipelines[c->pipeline_count]) != 0) {
+            return -1;
+        }
+        c->pipeline_count++;
+    } while (*arg != '\0');
+    return 0;
+}
+
+#define AT(field) .at = offsetof(struct config, field)
+
+static const struct opt options[] = {
+    {"host", 'h', OPT_TEXT, AT(host), .arg = "HOST", .help = "server (127.0.0.1)"},
+    {"port", 'p', OPT_COUNT, AT(port), .min = 1, .max = UINT16_MAX, .arg = "PORT", .help = "its port (8888)"},
+    {"proto", 0, OPT_CALL, .parse = parse_proto, .arg = "text|resp", .help = "its protocol (text)"},
+    {"server-pid", 0, OPT_COUNT, AT(server_pid), .min = 1, .max = INT32_MAX, .arg = "PID",
+     .help = "its process: account its CPU time and memory"},
+    {"target", 0, OPT_CALL, .parse = parse_target, .arg = "NAME=PROTO:HOST:PORT[,PID]",
+     .help = "a server, instead of the above; several are compared"},
+    {"clients", 'c', OPT_COUNT, AT(conns), .min = 1, .max = 60000, .arg = "N", .help = "connections (50)"},
+    {"pipeline", 'P', OPT_CALL, .parse = parse_pipelines, .arg = "N[,N...]",
+     .help = "requests a connection sends at once (1), 1 to 100000"},
+    {"tests", 't', OPT_CALL, .parse = parse_tests, .arg = "set|get|mix|ping[,...]",
+     .help = "what to run, one after the other (set,get)"},
+    {"mix", 0, OPT_CALL, .parse = parse_mix, .arg = "get=SHARE,set=SHARE",
+     .help = "instead of -t: both at random, in shares that sum to 1"},
+    {"requests", 'n', OPT_COUNT, AT(requests), .min = 1, .max = UINT64_C(1000000000000), .arg = "N",
+     .help = "stop after N requests"},
+    {"duration", 0, OPT_SECONDS, AT(duration_ns), .max = 86400, .arg = "S",
+     .help = "stop after S seconds (3, without -n)"},
+    {"warmup", 0, OPT_SECONDS, AT(warmup_ns), .max = 3600, .arg = "S",
+     .help = "run S seconds first that do not count (0)"},
+    {"keys", 'r', OPT_COUNT, AT(keys), .min = 1, .max = KEYS_MAX, .arg = "N", .help = "choose among N keys (100k)"},
+    {"data-size", 'd', OPT_COUNT, AT(value_size), .max = 536870912, .arg = "BYTES", .help = "size of a value (3)"},
+    {"preload", 0, OPT_FLAG, AT(preload), .help = "set every key once before measuring"},
+    {"repeat", 0, OPT_COUNT, AT(repeat), .min = 1, .max = REPEAT_MAX, .arg = "N",
+     .help = "measure N times, the order of the targets reversed each time (1)"},
+    {"seed", 0, OPT_COUNT, AT(seed), .max = UINT64_MAX, .arg = "N", .help = "of the random numbers (1)"},
+    {"quiet", 'q', OPT_FLAG, AT(quiet), .help = "one line a test: requests per second and median latency"},
+    {"csv", 0, OPT_TEXT, AT(csv), .arg = "[=FILE]", .help = "CSV instead of the table, or into FILE beside it"},
+    {"json", 0, OPT_TEXT, AT(json), .arg = "[=FILE]", .help = "JSON, alike"},
+};
+
+#define OPTIONS (sizeof options / sizeof *options)
+
+/* What can only be checked once every option is known. */
+static int settle(struct config *c, char *why, size_t size)
+{
+    if (c->target_count == 0) {
+        struct target *t = &c->targets[c->target_count++];
+        *t = (struct target){.name = "server", .proto = c->proto, .pid = (pid_t)c->server_pid};
+        if (strlen(c->host) >= sizeof t->host) {
+            snprintf(why, size, "--host: too long");
+            return -1;
+        }
+        strcpy(t->host, c->host);
+        snprintf(t->port, sizeof t->port, "%" PRIu16, (uint16_t)c->port);
+    }
+    if (c->duration_ns == 0 && c->requests == 0) {
+        c->duration_ns = DEFAULT_DURATION_NS;
+    }
+    if (c->csv != NULL && c->json != NULL && *c->csv == '\0' && *c->json == '\0') {
+        snprintf(why, size, "--csv and --json: only one of them can go to standard output");
+        return -1;
+    }
+    return 0;
+}
+
+enum opts_result config_parse(struct config *c, int argc, char **argv, char *why, size_t why_size)
+{
+    *c = (struct config){
+        .workloads = {known_workloads[0], known_workloads[1]},
+        .workload_count = 2,
+        .pipelines = {1},
+        .pipeline_count = 1,
+        .conns = 50,
+        .keys = 100000,
+        .value_size = 3,
+        .seed = 1,
+        .repeat = 1,
+        .host = "127.0.0.1",
+        .port = 8888,
+        .proto = WIRE_TEXT,
+    };
+    enum opts_result result = opts_parse(options, OPTIONS, c, argc, argv, why, why_size);
+    return result == OPTS_OK && settle(c, why, why_size) != 0 ? OPTS_BAD : result;
+}
+
+void config_print_help(void)
+{
+    puts(
+        "usage: txkv-benchmark [OPTIONS]\n"
+        "Measures a key/value server: a connection sends its pipelined requests, waits for all replies, and goes on.\n"
+        "Every reply is one sample of the latency. Several --target run interleaved (A B, B A, ...) and are compared.\n"
+        "The accounted CPU time is exact to the nanosecond and counts all of the server's threads.\n");
+    opts_print(options, OPTIONS);
+    puts("\nNumbers may end in k, M or G. Exit status: 0; 1 when something failed or an error was answered;\n"
+         "2 for a wrong option.");
+}

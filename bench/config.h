@@ -1,0 +1,62 @@
+/* config: what a run of txkv-benchmark is asked to do. */
+#ifndef BENCH_CONFIG_H
+#define BENCH_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "opts.h"
+#include "wire.h"
+
+#define TARGETS_MAX 8
+#define WORKLOADS_MAX 8
+#define PIPELINES_MAX 16
+#define REPEAT_MAX 100
+
+struct target {
+    char name[32];
+    enum wire_proto proto;
+    char host[128];
+    char port[8];
+    pid_t pid; /* 0: its CPU time is not accounted */
+};
+
+struct workload {
+    char name[16];
+    double mix[WIRE_OP_COUNT]; /* shares that sum to 1 */
+};
+
+struct config {
+    struct target targets[TARGETS_MAX];
+    size_t target_count;
+    struct workload workloads[WORKLOADS_MAX];
+    size_t workload_count;
+    uint64_t pipelines[PIPELINES_MAX];
+    size_t pipeline_count;
+    uint64_t conns;
+    uint64_t requests;    /* 0: the duration decides */
+    uint64_t duration_ns; /* 0: the requests decide */
+    uint64_t warmup_ns;
+    uint64_t keys;
+    uint64_t value_size;
+    uint64_t seed;
+    uint64_t repeat;
+    bool preload;
+    bool quiet;
+    const char *csv;  /* NULL: none; "": to stdout instead of the table; else a file */
+    const char *json; /* alike */
+    /* What --target takes the place of. */
+    const char *host;
+    uint64_t port;
+    uint64_t server_pid;
+    enum wire_proto proto;
+};
+
+/* Sets *c from the defaults and the arguments. OPTS_BAD leaves one line in why. */
+enum opts_result config_parse(struct config *c, int argc, char **argv, char *why, size_t why_size);
+
+void config_print_help(void);
+
+#endif

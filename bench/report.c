@@ -1,0 +1,314 @@
+#include "report.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+static struct stats_spread spread(const struct row *row, size_t target, enum metric m)
+{
+    return stats_spread(row->series[target].values[m], row->series[target].n);
+}
+
+static double median(const struct row *row, size_t target, enum metric m)
+{
+    return spread(row, target, m).median;
+}
+
+/* Sum over all measurements. */
+static double total(const struct series *s, enum metric m)
+{
+    double sum = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        sum += s->values[m][i];
+    }
+    return sum;
+}
+
+/* The table */
+
+/* A whole number with a comma before every three digits. */
+static const char *grouped(char out[32], double value)
+{
+    char digits[24];
+    int n = snprintf(digits, sizeof digits, "%.0f", fabs(value));
+    char *at = out;
+    if (value <= -0.5) {
+        *at++ = '-';
+    }
+    for (int i = 0; i < n && i < 18; i++) {
+        if (i > 0 && (n - i) % 3 == 0) {
+            *at++ = ',';
+        }
+        *at++ = digits[i];
+    }
+    *at = '\0';
+    return out;
+}
+
+static void print_spread(FILE *f, struct stats_spread s, bool single, int width)
+{
+    char median_text[32];
+    char q1[32];
+    char q3[32];
+    char text[112];
+    if (single) {
+        snprintf(text, sizeof text, "%s", grouped(median_text, s.median));
+    } else {
+        snprintf(text, sizeof text, "%s (%s-%s)", grouped(median_text, s.median), grouped(q1, s.q1), grouped(q3, s.q3));
+    }
+    fprintf(f, "  %*s", width, text);
+}
+
+static void print_target(FILE *f, const struct config *c, const struct row *row, size_t t)
+{
+    static const enum metric latencies[] = {METRIC_P50_NS, METRIC_P99_NS, METRIC_P999_NS, METRIC_MAX_NS};
+    const struct series *s = &row->series[t];
+    bool single = s->n == 1;
+    fprintf(f, "  %-12s", c->targets[t].name);
+    if (c->targets[t].pid != 0) {
+        print_spread(f, spread(row, t, METRIC_CPU_NS), single, 24);
+    } else {
+        fprintf(f, "  %24s", "-");
+    }
+    print_spread(f, spread(row, t, METRIC_RPS), single, 34);
+    for (size_t i = 0; i < sizeof latencies / sizeof *latencies; i++) {
+        fprintf(f, "  %9.1f", median(row, t, latencies[i]) / 1e3);
+    }
+    if (c->targets[t].pid != 0) {
+        fprintf(f, "  %6.1f  %4.0f%%", median(row, t, METRIC_RSS_BYTES) / 1048576,
+                100 * median(row, t, METRIC_SERVER_LOAD));
+    } else {
+        fprintf(f, "  %6s  %5s", "-", "-");
+    }
+    fprintf(f, "  %4.0f%%%s\n", 100 * median(row, t, METRIC_CLIENT_LOAD),
+            compare_client_bound(row, t) ? "  client-bound" : "");
+}
+
+static void print_trouble(FILE *f, const struct config *c, const struct row *row, size_t t)
+{
+    const struct series *s = &row->series[t];
+    char text[32];
+    if (total(s, METRIC_ERRORS) > 0) {
+        fprintf(f, "  %s answered %s errors, the first: %s\n", c->targets[t].name,
+                grouped(text, total(s, METRIC_ERRORS)), s->first_error);
+    }
+    if (total(s, METRIC_MISSES) > 0) {
+        fprintf(f, "  %s answered %s times that a key does not exist\n", c->targets[t].name,
+                grouped(text, total(s, METRIC_MISSES)));
+    }
+}
+
+static void print_comparison(FILE *f, const struct config *c, const struct row *row, size_t other)
+{
+    struct stats_interval rps = compare_ratio(row, METRIC_RPS, other);
+    fprintf(f, "  %s / %s:", c->targets[0].name, c->targets[other].name);
+    if (c->targets[0].pid != 0 && c->targets[other].pid != 0) {
+        struct stats_interval cpu = compare_ratio(row, METRIC_CPU_NS, other);
+        struct stats_interval ns = compare_difference(row, METRIC_CPU_NS, other);
+        fprintf(f, " CPU %.3f [%.3f, %.3f], %+.0f ns [%+.0f, %+.0f];", cpu.median, cpu.low, cpu.high, ns.median, ns.low,
+                ns.high);
+    }
+    fprintf(f, " ops/s %.3f [%.3f, %.3f]\n", rps.median, rps.low, rps.high);
+}
+
+static void print_row(FILE *f, const struct config *c, const struct row *row)
+{
+    fprintf(f, "%s, pipeline %u\n", row->workload->name, row->pipeline);
+    fprintf(f, "  %-12s  %24s  %34s  %9s  %9s  %9s  %9s  %6s  %5s  %5s\n", "target", "server CPU ns/op", "ops/s",
+            "p50 us", "p99 us", "p99.9 us", "max us", "MiB", "server", "client");
+    for (size_t t = 0; t < c->target_count; t++) {
+        print_target(f, c, row, t);
+    }
+    for (size_t t = 0; t < c->target_count; t++) {
+        print_trouble(f, c, row, t);
+    }
+    for (size_t t = 1; t < c->target_count; t++) {
+        print_comparison(f, c, row, t);
+    }
+    fputc('\n', f);
+}
+
+void report_table(FILE *f, const struct config *c, const struct row *rows, size_t n)
+{
+    fprintf(f, "%" PRIu64 " connections, %" PRIu64 " keys%s, values of %" PRIu64 " B, ", c->conns, c->keys,
+            c->preload ? " (preloaded)" : "", c->value_size);
+    if (c->requests > 0) {
+        fprintf(f, "%" PRIu64 " requests", c->requests);
+    }
+    if (c->duration_ns > 0) {
+        fprintf(f, "%s%g s", c->requests > 0 ? " or " : "", (double)c->duration_ns / 1e9);
+    }
+    fprintf(f, ", measured %" PRIu64 " times, seed %" PRIu64 "\n\n", c->repeat, c->seed);
+    for (size_t i = 0; i < n; i++) {
+        print_row(f, c, &rows[i]);
+    }
+    if (c->repeat > 1) {
+        fprintf(f, "In parentheses: the quartiles.");
+        if (c->target_count > 1) {
+            double coverage = compare_ratio(&rows[0], METRIC_RPS, 1).coverage;
+            fprintf(f, " In brackets: the %.1f%% interval of the median of the pairs.", 100 * coverage);
+        }
+        fputc('\n', f);
+    }
+}
+
+/* Lines for programs */
+
+static void upper(char *to, const char *from, size_t size)
+{
+    size_t i = 0;
+    for (; from[i] != '\0' && i + 1 < size; i++) {
+        to[i] = (char)toupper((unsigned char)from[i]);
+    }
+    to[i] = '\0';
+}
+
+void report_quiet(FILE *f, const struct config *c, const struct row *rows, size_t n)
+{
+    for (size_t i = 0; i < n * c->target_count; i++) {
+        const struct row *row = &rows[i / c->target_count];
+        size_t t = i % c->target_count;
+        char name[16];
+        upper(name, row->workload->name, sizeof name);
+        if (c->target_count > 1) {
+            fprintf(f, "%s ", c->targets[t].name);
+        }
+        if (c->pipeline_count > 1) {
+            fprintf(f, "-P %u ", row->pipeline);
+        }
+        fprintf(f, "%s: %.2f requests per second, p50=%.3f msec\n", name, median(row, t, METRIC_RPS),
+                median(row, t, METRIC_P50_NS) / 1e6);
+    }
+}
+
+static void csv_interval(FILE *f, bool known, struct stats_interval s)
+{
+    if (known) {
+        fprintf(f, ",\"%.4f\",\"%.4f\",\"%.4f\"", s.median, s.low, s.high);
+    } else {
+        fputs(",,,", f);
+    }
+}
+
+static void csv_line(FILE *f, const struct config *c, const struct row *row, size_t t)
+{
+    static const enum metric home[] = {METRIC_MEAN_NS, METRIC_MIN_NS, METRIC_P50_NS,
+                                       METRIC_P95_NS,  METRIC_P99_NS, METRIC_MAX_NS};
+    char name[16];
+    upper(name, row->workload->name, sizeof name);
+    fprintf(f, "\"%s\",\"%.2f\"", name, median(row, t, METRIC_RPS));
+    for (size_t i = 0; i < sizeof home / sizeof *home; i++) {
+        fprintf(f, ",\"%.3f\"", median(row, t, home[i]) / 1e6);
+    }
+    fprintf(f, ",\"%s\",\"%u\",\"%s\"", c->targets[t].name, row->pipeline, compare_client_bound(row, t) ? "yes" : "no");
+    for (unsigned m = 0; m < METRIC_COUNT; m++) {
+        struct stats_spread s = spread(row, t, (enum metric)m);
+        fprintf(f, ",\"%.4f\",\"%.4f\",\"%.4f\"", s.median, s.q1, s.q3);
+    }
+    bool known = t > 0 && c->targets[0].pid != 0 && c->targets[t].pid != 0;
+    csv_interval(f, known, compare_ratio(row, METRIC_CPU_NS, t));
+    csv_interval(f, known, compare_difference(row, METRIC_CPU_NS, t));
+    csv_interval(f, t > 0, compare_ratio(row, METRIC_RPS, t));
+    fputc('\n', f);
+}
+
+void report_csv(FILE *f, const struct config *c, const struct row *rows, size_t n)
+{
+    static const char *const comparisons[] = {"first_cpu_ratio", "first_cpu_difference_ns", "first_rps_ratio"};
+    fputs("\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\"p95_latency_ms\","
+          "\"p99_latency_ms\",\"max_latency_ms\",\"target\",\"pipeline\",\"client_bound\"",
+          f);
+    for (unsigned m = 0; m < METRIC_COUNT; m++) {
+        fprintf(f, ",\"%s_median\",\"%s_q1\",\"%s_q3\"", metric_names[m], metric_names[m], metric_names[m]);
+    }
+    for (size_t i = 0; i < sizeof comparisons / sizeof *comparisons; i++) {
+        fprintf(f, ",\"%s\",\"%s_low\",\"%s_high\"", comparisons[i], comparisons[i], comparisons[i]);
+    }
+    fputc('\n', f);
+    for (size_t i = 0; i < n * c->target_count; i++) {
+        csv_line(f, c, &rows[i / c->target_count], i % c->target_count);
+    }
+}
+
+/* What a server answered may hold anything. */
+static void json_string(FILE *f, const char *text)
+{
+    fputc('"', f);
+    for (; *text != '\0'; text++) {
+        unsigned char byte = (unsigned char)*text;
+        if (byte == '"' || byte == '\\') {
+            fprintf(f, "\\%c", byte);
+        } else if (byte < 0x20 || byte > 0x7e) {
+            fprintf(f, "\\u%04x", byte);
+        } else {
+            fputc(byte, f);
+        }
+    }
+    fputc('"', f);
+}
+
+static void json_target(FILE *f, const struct config *c, const struct row *row, size_t t)
+{
+    const struct series *s = &row->series[t];
+    fputs("{\"target\": ", f);
+    json_string(f, c->targets[t].name);
+    fprintf(f, ", \"client_bound\": %s, \"first_error\": ", compare_client_bound(row, t) ? "true" : "false");
+    json_string(f, s->first_error);
+    for (unsigned m = 0; m < METRIC_COUNT; m++) {
+        struct stats_spread q = spread(row, t, (enum metric)m);
+        fprintf(f, ", \"%s\": {\"median\": %.4f, \"q1\": %.4f, \"q3\": %.4f, \"samples\": [", metric_names[m], q.median,
+                q.q1, q.q3);
+        for (size_t i = 0; i < s->n; i++) {
+            fprintf(f, "%s%.4f", i == 0 ? "" : ", ", s->values[m][i]);
+        }
+        fputs("]}", f);
+    }
+    fputc('}', f);
+}
+
+static void json_interval(FILE *f, const char *name, struct stats_interval s)
+{
+    fprintf(f, ", \"%s\": {\"median\": %.4f, \"low\": %.4f, \"high\": %.4f, \"coverage\": %.4f}", name, s.median, s.low,
+            s.high, s.coverage);
+}
+
+static void json_row(FILE *f, const struct config *c, const struct row *row)
+{
+    fputs("    {\"test\": ", f);
+    json_string(f, row->workload->name);
+    fprintf(f, ", \"pipeline\": %u, \"targets\": [", row->pipeline);
+    for (size_t t = 0; t < c->target_count; t++) {
+        fputs(t == 0 ? "\n      " : ",\n      ", f);
+        json_target(f, c, row, t);
+    }
+    fputs("], \"comparisons\": [", f);
+    for (size_t t = 1; t < c->target_count; t++) {
+        fputs(t == 1 ? "\n      {\"first\": " : ",\n      {\"first\": ", f);
+        json_string(f, c->targets[0].name);
+        fputs(", \"other\": ", f);
+        json_string(f, c->targets[t].name);
+        if (c->targets[0].pid != 0 && c->targets[t].pid != 0) {
+            json_interval(f, "server_cpu_ratio", compare_ratio(row, METRIC_CPU_NS, t));
+            json_interval(f, "server_cpu_difference_ns", compare_difference(row, METRIC_CPU_NS, t));
+        }
+        json_interval(f, "rps_ratio", compare_ratio(row, METRIC_RPS, t));
+        fputc('}', f);
+    }
+    fputs("]}", f);
+}
+
+void report_json(FILE *f, const struct config *c, const struct row *rows, size_t n)
+{
+    fprintf(f,
+            "{\"connections\": %" PRIu64 ", \"keys\": %" PRIu64 ", \"preloaded\": %s, \"value_size\": %" PRIu64
+            ", \"requests\": %" PRIu64 ", \"duration_ns\": %" PRIu64 ", \"warmup_ns\": %" PRIu64
+            ", \"repeat\": %" PRIu64 ", \"seed\": %" PRIu64 ",\n  \"rows\": [\n",
+            c->conns, c->keys, c->preload ? "true" : "false", c->value_size, c->requests, c->duration_ns, c->warmup_ns,
+            c->repeat, c->seed);
+    for (size_t i = 0; i < n; i++) {
+        json_row(f, c, &rows[i]);
+        fputs(i + 1 < n ? ",\n" : "\n", f);
+    }
+    fputs("  ]}\n", f);
+}

@@ -1,0 +1,237 @@
+/* The checker against a server: runs the workload, judges the history, says what it found. */
+#include "server_process.h"
+#include "verify.h"
+#include "workload.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define FIRST_CHECK 50 /* transactions before the first look for a fault; doubled each time */
+
+struct options {
+    const char *server, *fault;
+    uint64_t transactions, seed;
+    uint32_t connections, keys;
+    bool black_box;
+};
+
+enum judge { JUDGE_REPLAY, JUDGE_GRAPH, JUDGE_BLACK_BOX, JUDGE_COUNT };
+
+struct figures {
+    double run_s, check_s;
+    size_t anomalies[JUDGE_COUNT];
+    size_t reads, edges;
+};
+
+static const char *const judge_names[JUDGE_COUNT] = {"replay", "graph", "black box"};
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void usage(FILE *out)
+{
+    fputs("usage: checker-run --server PATH [--transactions N] [--seed N] [--connections N] [--keys N]\n"
+          "                   [--black-box] [--fault NAME]\n"
+          "Runs random transactions against a server that it starts, and checks that they are strictly serializable.\n"
+          "  --black-box   the server does not answer LASTSEQ and SNAPSHOT: judge by values and times alone\n"
+          "  --fault NAME  start the server with this deliberate bug, and succeed only if an anomaly is found\n",
+          out);
+}
+
+static int options_parse(struct options *o, int argc, char **argv)
+{
+    static const struct option names[] = {{"server", required_argument, NULL, 's'},
+                                          {"transactions", required_argument, NULL, 'n'},
+                                          {"seed", required_argument, NULL, 'r'},
+                                          {"connections", required_argument, NULL, 'c'},
+                                          {"keys", required_argument, NULL, 'k'},
+                                          {"black-box", no_argument, NULL, 'b'},
+                                          {"fault", required_argument, NULL, 'f'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {0}};
+    *o = (struct options){.transactions = 20000, .seed = 1, .connections = 24, .keys = 12};
+    for (int c; (c = getopt_long(argc, argv, "h", names, NULL)) != -1;) {
+        switch (c) {
+        case 's':
+            o->server = optarg;
+            break;
+        case 'n':
+            o->transactions = strtoull(optarg, NULL, 10);
+            break;
+        case 'r':
+            o->seed = strtoull(optarg, NULL, 10);
+            break;
+        case 'c':
+            o->connections = (uint32_t)strtoul(optarg, NULL, 10);
+            break;
+        case 'k':
+            o->keys = (uint32_t)strtoul(optarg, NULL, 10);
+            break;
+        case 'b':
+            o->black_box = true;
+            break;
+        case 'f':
+            o->fault = optarg;
+            break;
+        case 'h':
+            usage(stdout);
+            exit(EXIT_SUCCESS);
+        default:
+            return -1;
+        }
+    }
+    bool fits =
+        o->connections >= 1 && o->connections <= WORKLOAD_CLIENTS_MAX && o->keys >= 1 && o->keys < HISTORY_KEYS_MAX;
+    return o->server && optind == argc && fits ? 0 : -1;
+}
+
+static struct script_mix options_mix(const struct options *o)
+{
+    return (struct script_mix){
+        .keys = o->keys,
+        .equal_values = !o->black_box, /* only numbers tell them apart */
+        .blind_writes = true,
+        .absences = true,
+        .counts = !o->black_box,
+        .losses = true,
+        .idle_max = 3000,
+    };
+}
+
+/* Judges the history so far; returns the number of anomalies. */
+static size_t judge_all(const struct workload *w, struct figures *f, FILE *out)
+{
+    size_t sum = 0;
+    double start = now_s();
+    f->reads = f->edges = 0;
+    for (int j = 0; j < JUDGE_COUNT; j++) {
+        struct report r = {.out = out};
+        if (j != JUDGE_BLACK_BOX && !w->numbered) {
+            continue;
+        }
+        if (j == JUDGE_REPLAY) {
+            verify_replay(&w->history, &r);
+        } else {
+            verify_graph(&w->history, j == JUDGE_GRAPH ? GRAPH_NUMBERED : GRAPH_INFERRED, &r);
+        }
+        f->anomalies[j] = r.anomalies;
+        if (r.anomalies > REPORT_TEXTS_MAX && out) {
+            fprintf(out, "... and %zu more, says the %s\n", r.anomalies - REPORT_TEXTS_MAX, judge_names[j]);
+        }
+        f->reads = r.reads > f->reads ? r.reads : f->reads;
+        f->edges += r.edges;
+        sum += r.anomalies;
+    }
+    f->check_s += now_s() - start;
+    return sum;
+}
+
+static void print_summary(const struct workload *w, const struct figures *f)
+{
+    size_t outcomes[3] = {0}, outside_commits = 0;
+    for (size_t i = 0; i < w->history.tx_count; i++) {
+        const struct tx *t = &w->history.txs[i];
+        if (t->mode == TX_AUTO) {
+            outside_commits += t->seq != 0 && t->seq != SEQ_UNKNOWN;
+        } else {
+            outcomes[t->outcome]++;
+        }
+    }
+    printf("%" PRIu64 " transactions: %zu commits, %zu conflicts, %zu rolled back or lost; %" PRIu64
+           " commands outside",
+           w->started, outcomes[TX_COMMITTED], outcomes[TX_CONFLICT], outcomes[TX_ABORTED], w->outside);
+    if (w->numbered) {
+        printf(" (%zu commits)", outside_commits);
+    }
+    printf("; %zu reads checked, %zu edges; %.1f s to run, %.1f s to check\n", f->reads, f->edges, f->run_s,
+           f->check_s);
+}
+
+/* Runs, in growing steps if a fault is to be found, until all is done or an anomaly shows. Returns the anomalies, or
+ * -1. */
+static long run(const struct options *o, struct workload *w, struct figures *f, struct report *driver)
+{
+    uint64_t target = o->fault ? FIRST_CHECK : o->transactions;
+    for (;; target *= 2) {
+        if (target > o->transactions) {
+            target = o->transactions;
+        }
+        double start = now_s();
+        int rc = workload_run(w, target);
+        f->run_s += now_s() - start;
+        if (rc != 0) {
+            return -1;
+        }
+        /* The words come with a second look, once it is known that there is something to say. */
+        size_t found = judge_all(w, f, NULL) + driver->anomalies;
+        if (found || target == o->transactions) {
+            return (long)found;
+        }
+    }
+}
+
+static int conclude(const struct options *o, const struct workload *w, struct figures *f, long anomalies)
+{
+    if (anomalies > 0) {
+        judge_all(w, f, stdout);
+    }
+    print_summary(w, f);
+    if (!o->fault) {
+        printf("%ld anomalies; seed %" PRIu64 "\n", anomalies, o->seed);
+        return anomalies ? -1 : 0;
+    }
+    if (anomalies == 0) {
+        printf("NOT CAUGHT: %s, in %" PRIu64 " transactions\n", o->fault, w->started);
+        return -1;
+    }
+    printf("caught: %s, after %" PRIu64 " transactions, by", o->fault, w->started);
+    for (int j = 0; j < JUDGE_COUNT; j++) {
+        if (f->anomalies[j]) {
+            printf(" %s (%zu)", judge_names[j], f->anomalies[j]);
+        }
+    }
+    if (w->report->anomalies) {
+        printf(" the client itself (%zu)", w->report->anomalies);
+    }
+    putchar('\n');
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    if (options_parse(&o, argc, argv) != 0) {
+        usage(stderr);
+        return 2;
+    }
+    struct server_process server;
+    if (server_process_start(&server, o.server, o.fault) != 0) {
+        return EXIT_FAILURE;
+    }
+    struct workload *w = checker_zalloc(1, sizeof(*w));
+    struct script_mix mix = options_mix(&o);
+    struct report driver = {.out = stdout};
+    struct figures f = {0};
+    int rc = workload_init(w, server.port, o.connections, &mix, !o.black_box, o.seed, &driver);
+    long anomalies = rc == 0 ? run(&o, w, &f, &driver) : -1;
+    if (anomalies < 0) {
+        printf("the run broke off after %" PRIu64 " transactions, seed %" PRIu64 ": %s\n", w->started, o.seed,
+               w->broken);
+        rc = -1;
+    } else {
+        rc = conclude(&o, w, &f, anomalies);
+    }
+    workload_deinit(w);
+    free(w);
+    if (server_process_stop(&server) != 0) {
+        rc = -1;
+    }
+    return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

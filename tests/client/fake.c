@@ -1,0 +1,147 @@
+#include "fake.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+
+#define PAUSE_US 150
+#define STALL_US 400000
+
+struct player {
+    int listener;
+    int fd;
+    size_t chunk;
+};
+
+/* Ends the process: the client did not keep to the script. */
+static void give_up(const char *step, const char *why)
+{
+    fprintf(stderr, "fake server: at \"%s\": %s\n", step, why);
+    _exit(1);
+}
+
+static void play_accept(struct player *p, const char *step)
+{
+    int on = 1;
+    p->fd = accept(p->listener, NULL, NULL);
+    if (p->fd < 0 || setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0) {
+        give_up(step, "no connection");
+    }
+}
+
+static void play_expect(struct player *p, const char *step, const char *line)
+{
+    size_t len = strlen(line) + 2;
+    char want[2048];
+    char got[2048] = "";
+    snprintf(want, sizeof want, "%s\r\n", line);
+    for (size_t have = 0; have < len;) {
+        ssize_t n = recv(p->fd, got + have, len - have, 0);
+        if (n <= 0) {
+            give_up(step, "the client closed");
+        }
+        have += (size_t)n;
+    }
+    if (memcmp(got, want, len) != 0) {
+        give_up(step, got);
+    }
+}
+
+static void play_send(struct player *p, const char *text, size_t len)
+{
+    size_t chunk = p->chunk == 0 ? len : p->chunk;
+    for (size_t at = 0; at < len; at += chunk) {
+        size_t size = len - at < chunk ? len - at : chunk;
+        (void)!send(p->fd, text + at, size, MSG_NOSIGNAL);
+        if (p->chunk > 0) {
+            usleep(PAUSE_US);
+        }
+    }
+}
+
+static void play_close(struct player *p, bool reset)
+{
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    if (reset) {
+        setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    }
+    close(p->fd);
+    p->fd = -1;
+}
+
+static void play_hang(struct player *p)
+{
+    char byte;
+    while (recv(p->fd, &byte, 1, 0) > 0) {
+    }
+}
+
+static void play_step(struct player *p, const char *step)
+{
+    if (strncmp(step, "> ", 2) == 0) {
+        play_expect(p, step, step + 2);
+    } else if (strncmp(step, "<<", 2) == 0) {
+        play_send(p, step + 2, strlen(step + 2));
+    } else if (strncmp(step, "< ", 2) == 0) {
+        char line[2048];
+        int len = snprintf(line, sizeof line, "%s\r\n", step + 2);
+        play_send(p, line, (size_t)len);
+    } else if (strcmp(step, "accept") == 0) {
+        play_accept(p, step);
+    } else if (strcmp(step, "stall") == 0) {
+        usleep(STALL_US);
+    } else if (strcmp(step, "hang") == 0) {
+        play_hang(p);
+    } else {
+        play_close(p, strcmp(step, "reset") == 0);
+    }
+}
+
+static void play(struct player *p, const char *const *script)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    play_accept(p, "start");
+    for (; *script != NULL; script++) {
+        play_step(p, *script);
+    }
+    char rest[64];
+    ssize_t n = p->fd < 0 ? 0 : recv(p->fd, rest, sizeof rest - 1, 0);
+    if (n > 0) {
+        rest[n] = '\0';
+        give_up("end", rest);
+    }
+    _exit(0);
+}
+
+struct fake fake_start(const char *const *script, size_t chunk)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    struct player p = {.listener = socket(AF_INET, SOCK_STREAM, 0), .fd = -1, .chunk = chunk};
+    if (bind(p.listener, (const struct sockaddr *)&address, len) < 0 || listen(p.listener, 8) < 0 ||
+        getsockname(p.listener, (struct sockaddr *)&address, &len) < 0) {
+        perror("fake server");
+        exit(1);
+    }
+    fflush(stdout);
+    struct fake f = {.pid = fork(), .port = ntohs(address.sin_port)};
+    if (f.pid == 0) {
+        play(&p, script);
+    }
+    close(p.listener);
+    return f;
+}
+
+void fake_end(struct fake f)
+{
+    int status = 0;
+    CHECK(waitpid(f.pid, &status, 0) == f.pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}

@@ -1,0 +1,178 @@
+/* Pipelining: answers are exact and in order, however the bytes arrive. */
+#include <stdio.h>
+#include <string.h>
+
+#include "check.h"
+#include "server_fixture.h"
+#include "wire.h"
+
+#define MILLION 1000000
+
+/* A stretch of commands whose answers are known, of the client with this number. */
+static void add_commands(struct text *out, struct text *expected, int client, int from, int count)
+{
+    for (int i = from; i < from + count; i++) {
+        int key = i / 5 % 1000;
+        switch (i % 5) {
+        case 0:
+            text_addf(out, "SET k%d:%d value %d\r\n", client, key, i);
+            text_addf(expected, "OK\r\n");
+            break;
+        case 1:
+            text_addf(out, "get k%d:%d\n", client, key);
+            text_addf(expected, "value %d\r\n", i - 1);
+            break;
+        case 2:
+            text_addf(out, "INCR count%d 2\r\n", client);
+            text_addf(expected, "%d\r\n", (i / 5 + 1) * 2);
+            break;
+        case 3:
+            text_addf(out, "\r\nDEL absent\r\n");
+            text_addf(expected, "OK\r\n");
+            break;
+        default:
+            text_addf(out, "GET absent\r\n");
+            text_addf(expected, "\r\n");
+        }
+    }
+}
+
+static void million(void)
+{
+    struct server s;
+    struct client c;
+    struct text out = {0};
+    struct text expected = {0};
+    server_start(&s, NULL);
+    client_open(&c, &s);
+    add_commands(&out, &expected, 1, 0, MILLION);
+    client_exchange(&c, &out, &expected);
+    client_ask(&c, "DBSIZE", "1001");
+    client_close(&c);
+    server_stop(&s);
+}
+
+static const char conversation[] = "SET a 1\r\n"
+                                   "BEGIN\r\n"
+                                   "SET a 2 \n"
+                                   "SET b\r\n"
+                                   "GET a\r\n"
+                                   "COMMIT\r\n"
+                                   "\r\n"
+                                   "GET a\r\n"
+                                   "begin\r\n"
+                                   "INCR a\r\n"
+                                   "DEL b\r\n"
+                                   "commit\r\n"
+                                   "MGET a b\r\n"
+                                   "SET e \r\n"
+                                   "EXISTS e\r\n"
+                                   "bogus\r\n"
+                                   "QUIT\r\n";
+
+static const char conversation_answers[] =
+    "OK\r\n"
+    "OK\r\n"
+    "OK\r\n"
+    "ERR SYNTAX SET lacks its value (for an empty one, end the line with a space): SET key value\r\n"
+    "ERR ABORTED nothing runs until COMMIT or ROLLBACK (SYNTAX SET lacks its value (for an empty one, end the line "
+    "with a "
+    "space): SET key value)\r\n"
+    "ERR ABORTED the transaction is over, nothing of it was applied (SYNTAX SET lacks its value (for an empty one, end "
+    "the "
+    "line with a space): SET key value)\r\n"
+    "1\r\n"
+    "OK\r\n"
+    "2\r\n"
+    "OK\r\n"
+    "OK\r\n"
+    "2\r\n"
+    "\r\n"
+    "OK\r\n"
+    "1\r\n"
+    "ERR UNKNOWN there is no command bogus; HELP lists the commands\r\n";
+
+/* All in one go, then again a byte at a time, against a server each. */
+static void byte_by_byte(void)
+{
+    struct text out = {(char *)(size_t)conversation, sizeof(conversation) - 1, 0};
+    struct text expected = {(char *)(size_t)conversation_answers, sizeof(conversation_answers) - 1, 0};
+    for (int single = 0; single <= 1; single++) {
+        struct server s;
+        struct client c;
+        server_start(&s, NULL);
+        client_open(&c, &s);
+        for (size_t i = 0; single && i < out.len; i++) {
+            client_send(&c, out.data + i, 1);
+        }
+        client_exchange(&c, single ? &(struct text){0} : &out, &expected);
+        client_expect_eof(&c);
+        client_close(&c);
+        server_stop(&s);
+    }
+}
+
+/* Two clients send pieces in turn that end anywhere; each must get its own answers. */
+static void two_interleaved(void)
+{
+    struct server s;
+    struct client c[2];
+    struct text out[2] = {{0}, {0}};
+    struct text expected[2] = {{0}, {0}};
+    size_t at[2] = {0, 0};
+    server_start(&s, NULL);
+    for (int i = 0; i < 2; i++) {
+        client_open(&c[i], &s);
+        add_commands(&out[i], &expected[i], i, 0, 20000);
+    }
+    for (size_t turn = 0; at[0] < out[0].len || at[1] < out[1].len; turn++) {
+        size_t i = turn % 2;
+        size_t piece = 1 + turn * 7919 % 997;
+        piece = piece < out[i].len - at[i] ? piece : out[i].len - at[i];
+        client_send(&c[i], out[i].data + at[i], piece);
+        at[i] += piece;
+    }
+    for (int i = 0; i < 2; i++) {
+        client_exchange(&c[i], &(struct text){0}, &expected[i]);
+        client_close(&c[i]);
+    }
+    server_stop(&s);
+}
+
+static void two_transactions_interleaved(void)
+{
+    struct server s;
+    struct client a;
+    struct client b;
+    server_start(&s, NULL);
+    client_open(&a, &s);
+    client_open(&b, &s);
+    client_ask(&a, "BEGIN", "OK");
+    client_ask(&b, "BEGIN", "OK");
+    client_sendf(&a, "SET x a\r\nSET y");
+    client_sendf(&b, "SET x b\r\nGET y\r\nGE");
+    client_sendf(&a, " a\r\nCOMMIT\r\nGET x\r\n");
+    client_expect(&a, "OK");
+    client_expect(&a, "OK");
+    client_expect(&a, "OK");
+    client_expect(&a, "a");
+    client_sendf(&b, "T y\r\nCOMMIT\r\n");
+    client_expect(&b, "OK");
+    client_expect(&b, "");
+    client_expect(&b, "");
+    client_expect(&b, "OK");
+    client_ask(&a, "GET x", "b");
+    client_ask(&a, "GET y", "a");
+    client_close(&a);
+    client_close(&b);
+    server_stop(&s);
+}
+
+static const struct check checks[] = {
+    {"a million in one go", million},
+    {"byte by byte", byte_by_byte},
+    {"two clients interleaved", two_interleaved},
+    {"two transactions interleaved", two_transactions_interleaved},
+};
+
+CHECK_MAIN(checks)
