@@ -399,7 +399,7 @@ void command_parse(struct request *r, const struct command_limits *limits, struc
     r->count = 0;
     r->command = command_find(raw->verb);
     if (raw->too_long) {
-        r->error = ERR_TOOBIG;
+        r->error = raw->no_memory ? ERR_FULL : ERR_TOOBIG;
     } else if (raw->bad_cr || raw->verb.len == 0) {
         r->error = ERR_SYNTAX;
     } else if (r->command == NULL) {
@@ -486,7 +486,9 @@ static void explain_unknown(struct slice verb, char *why, size_t size)
 
 void command_explain(const struct request *r, const struct command_limits *limits, char *why, size_t size)
 {
-    if (r->raw.too_long) {
+    if (r->raw.no_memory) {
+        snprintf(why, size, "no memory to receive a line as long as this one; nothing of it was run");
+    } else if (r->raw.too_long) {
         snprintf(why, size, "the line has more than %zu bytes (key, value and 64)", command_line_max(limits));
     } else if (r->raw.bad_cr) {
         snprintf(why, size, "a CR stands inside the line; a line ends with LF or CRLF and holds no other CR");

@@ -1,7 +1,9 @@
 #include "conn.h"
 
 #include <assert.h>
+#include <linux/sockios.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
 #include "err.h"
 #include "mem.h"
@@ -50,7 +52,7 @@ void conn_close(struct conn *c)
 static void on_shutdown(uv_shutdown_t *request, int status)
 {
     struct conn *c = request->data;
-    if (status < 0 || c->session.in_ended) {
+    if (status < 0 || c->client_ended) {
         conn_close(c);
     }
 }
@@ -87,9 +89,20 @@ static void on_written(uv_write_t *write, int status)
     }
 }
 
+/* Answers on their way: in libuv's queue, and in the kernel's until the client's side has taken them. */
+static size_t bytes_under_way(const struct conn *c)
+{
+    uv_os_fd_t fd;
+    int in_kernel = 0;
+    if (uv_fileno(&c->handle, &fd) < 0 || ioctl(fd, SIOCOUTQ, &in_kernel) < 0) {
+        in_kernel = 0;
+    }
+    return uv_stream_get_write_queue_size(&c->stream) + (size_t)in_kernel;
+}
+
 static void arm_unread(struct conn *c)
 {
-    c->unread_bytes = uv_stream_get_write_queue_size(&c->stream);
+    c->unread_bytes = bytes_under_way(c);
     deadline_arm(&c->server->unread, &c->unread, uv_now(&c->server->loop));
 }
 
@@ -143,8 +156,8 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *bytes)
 {
     struct conn *c = conn_of(stream);
     struct session *s = &c->session;
-    if (size == UV_ENOBUFS && s->ready) {
-        return; /* enough for this tick */
+    if (size == UV_ENOBUFS && (s->ready || session_give_up(s))) {
+        return; /* enough for this tick; or no memory for a line as long as this */
     }
     if (size < 0 && size != UV_EOF) {
         conn_close(c);
@@ -152,6 +165,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *bytes)
     }
     if (size == UV_EOF) {
         s->in_ended = true;
+        c->client_ended = true;
         c->reading = false;
         if (c->lingering) {
             conn_close(c);
@@ -171,7 +185,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *bytes)
 static int keep_reading(struct conn *c)
 {
     struct session *s = &c->session;
-    bool wanted = !s->in_ended && (c->lingering || session_can_run(s)) && !(c->server->stopping && !c->lingering);
+    bool wanted = !c->client_ended && (c->lingering || (!s->in_ended && session_can_run(s)));
     if (wanted == c->reading) {
         return 0;
     }
@@ -251,7 +265,7 @@ void conn_on_partial(struct conn *c)
 
 void conn_on_unread(struct conn *c)
 {
-    if (uv_stream_get_write_queue_size(&c->stream) < c->unread_bytes) {
+    if (bytes_under_way(c) < c->unread_bytes) {
         arm_unread(c); /* slow, but it reads */
     } else {
         conn_close(c);

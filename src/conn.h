@@ -37,6 +37,7 @@ struct conn {
     bool reading;
     bool writing;
     bool lingering;
+    bool client_ended; /* the client will send nothing more */
     struct deadline partial;
     struct deadline unread;
     struct deadline linger;

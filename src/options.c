@@ -173,7 +173,9 @@ enum options_result options_parse(struct options *o, int argc, char **argv)
     opterr = 0;
     for (int got; (got = getopt_long(argc, argv, ":", longs, NULL)) != -1;) {
         if (got == ':' || got == '?') {
-            fprintf(stderr, "txkv-server: %s %s; --help lists the options\n", argv[optind - 1],
+            const char letter[] = {'-', (char)optopt, '\0'};
+            bool is_letter = got == '?' && optopt > 0 && optopt < 256;
+            fprintf(stderr, "txkv-server: %s %s; --help lists the options\n", is_letter ? letter : argv[optind - 1],
                     got == ':' ? "lacks its value" : "is not an option, or takes no value");
             return OPTIONS_WRONG;
         }

@@ -25,6 +25,7 @@ struct raw_request {
     bool has_tail;     /* there was a space after the verb */
     bool bad_cr;       /* a CR stands inside the line */
     bool too_long;     /* the line was over the limit; verb is what was remembered of it */
+    bool no_memory;    /* too_long, for lack of memory to hold it */
     size_t consumed;   /* bytes of the stream that it takes, its end included */
 };
 
@@ -32,6 +33,7 @@ struct raw_request {
 struct decoder {
     size_t scanned;    /* bytes from the decode position known to hold no line end */
     bool skipping;     /* inside an over-long line */
+    bool no_memory;    /* the line is skipped because no memory was left for it */
     bool began;        /* a line has been decoded */
     char verb[16];     /* first bytes of the over-long line */
     size_t verb_len;
@@ -40,6 +42,8 @@ struct decoder {
 struct proto {
     /* Decodes the first request of bytes; line_max is the longest line allowed, without its end. */
     enum decoded (*decode)(struct decoder *d, struct slice bytes, size_t line_max, struct raw_request *out);
+    /* There is no memory to hold more of the request that `bytes` begin: skips it, so that they may be dropped. */
+    void (*give_up)(struct decoder *d, struct slice bytes);
     /* Writers; -1 without memory, nothing appended then. */
     int (*ok)(struct buf *out);
     int (*pong)(struct buf *out);

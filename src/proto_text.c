@@ -57,28 +57,48 @@ static void cut_line(struct slice line, struct raw_request *out)
     }
 }
 
+static void begin_skipping(struct decoder *d, struct slice bytes)
+{
+    d->skipping = true;
+    d->scanned = 0;
+    d->verb_len = bytes.len < sizeof(d->verb) ? bytes.len : sizeof(d->verb);
+    memcpy(d->verb, bytes.data, d->verb_len);
+}
+
+static void give_up(struct decoder *d, struct slice bytes)
+{
+    begin_skipping(d, bytes);
+    d->no_memory = true;
+}
+
+static bool is_foreign_long_line(const struct decoder *d)
+{
+    struct raw_request start;
+    cut_line(slice_of(d->verb, d->verb_len), &start);
+    return !d->began && is_http_method(start.verb) && begins_like_http(start.tail);
+}
+
 static enum decoded more_of_long_line(struct decoder *d, struct slice bytes, struct raw_request *out)
 {
     if (!d->skipping) {
-        d->skipping = true;
-        d->verb_len = bytes.len < sizeof(d->verb) ? bytes.len : sizeof(d->verb);
-        memcpy(d->verb, bytes.data, d->verb_len);
-        cut_line(slice_of(d->verb, d->verb_len), out);
-        if (!d->began && is_http_method(out->verb) && begins_like_http(out->tail)) {
-            return DECODED_FOREIGN;
-        }
+        begin_skipping(d, bytes);
     }
     d->scanned = 0;
     out->consumed = bytes.len;
-    return bytes.len > 0 ? DECODED_SKIP : DECODED_MORE;
+    return is_foreign_long_line(d) ? DECODED_FOREIGN : bytes.len > 0 ? DECODED_SKIP : DECODED_MORE;
 }
 
 static enum decoded end_of_long_line(struct decoder *d, size_t consumed, struct raw_request *out)
 {
+    if (is_foreign_long_line(d)) {
+        return DECODED_FOREIGN;
+    }
     cut_line(slice_of(d->verb, d->verb_len), out);
     out->too_long = true;
+    out->no_memory = d->no_memory;
     out->consumed = consumed;
     d->skipping = false;
+    d->no_memory = false;
     d->scanned = 0;
     d->began = true;
     return DECODED_REQUEST;
@@ -110,8 +130,7 @@ static enum decoded decode(struct decoder *d, struct slice bytes, size_t line_ma
         return DECODED_BLANK;
     }
     if (len > line_max) {
-        d->verb_len = sizeof(d->verb);
-        memcpy(d->verb, bytes.data, d->verb_len);
+        begin_skipping(d, bytes);
         return end_of_long_line(d, out->consumed, out);
     }
     struct slice line = slice_of(bytes.data, len);
@@ -189,6 +208,7 @@ static int write_error(struct buf *out, int err, const char *text)
 
 const struct proto proto_text = {
     .decode = decode,
+    .give_up = give_up,
     .ok = write_ok,
     .pong = write_pong,
     .value = write_line,

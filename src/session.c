@@ -130,6 +130,20 @@ void session_run(struct session *s, const struct request *r)
     }
 }
 
+bool session_give_up(struct session *s)
+{
+    size_t len = buf_len(&s->in);
+    assert(s->decoded == 0);
+    if (len == 0) {
+        return false;
+    }
+    if (!s->decoder.skipping) {
+        s->proto->give_up(&s->decoder, slice_of(buf_head(&s->in), len));
+    }
+    buf_deinit(&s->in);
+    return true;
+}
+
 void session_refuse(struct session *s)
 {
     const char *text = "this port speaks txkv's text protocol, lines such as GET key; closing";

@@ -63,6 +63,10 @@ void session_run(struct session *s, const struct request *r);
 /* Refuses bytes of another protocol: one error, then closing. */
 void session_refuse(struct session *s);
 
+/* There is no memory to receive more of the request that `in` begins: it will be answered ERR FULL, what there is of it is
+ * dropped. False where `in` holds nothing that could be dropped. Only while no request of it can run. */
+bool session_give_up(struct session *s);
+
 /* Whether it may run requests now. */
 bool session_can_run(const struct session *s);
 

@@ -276,7 +276,7 @@ static int count_write(struct entry *e, void *arg)
     }
     bool existed = !c->t->flushed && find_as_of(c->st, c->t, entry_key(e), entry_hash(e)) != NULL;
     bool exists = !entry_is_tombstone(e);
-    c->keys += (exists ? 1U : 0U) - (existed ? 1U : 0U);
+    c->keys += (uint64_t)exists - (uint64_t)existed;
     return 0;
 }
 

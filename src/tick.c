@@ -177,8 +177,9 @@ void tick_run(struct tick *t, void (*done)(struct session *s))
         assert(s->decoded == 0);
         if (s->more && session_can_run(s)) {
             tick_add(t, s);
-        } else if (!s->more && s->in_ended && session_can_run(s)) {
-            s->state = SESSION_CLOSING; /* the rest is an unterminated line: it never runs */
+        } else if (!s->more && s->in_ended && s->state == SESSION_OPEN) {
+            s->more = !session_can_run(s); /* comes back when its output has drained */
+            s->state = s->more ? SESSION_OPEN : SESSION_CLOSING; /* the rest is an unterminated line: it never runs */
         }
         done(s);
     }
