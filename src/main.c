@@ -3,12 +3,14 @@
 #include <stdlib.h>
 
 #include "fault.h"
+#include "mem.h"
 #include "options.h"
 #include "server.h"
 
 int main(int argc, char **argv)
 {
     struct options options;
+    mem_init();
     switch (options_parse(&options, argc, argv)) {
     case OPTIONS_DONE:
         return 0;

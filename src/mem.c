@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MMAP_THRESHOLD (8 << 20) /* bytes: larger allocations come from the system one by one, and return to it */
 #define POOL_MAX 256 /* chunks kept: 4 MiB */
 
 static size_t used;
@@ -41,6 +42,13 @@ static inline bool must_fail(void)
     return false;
 }
 #endif
+
+void mem_init(void)
+{
+    mallopt(M_MXFAST, 0); /* fast bins are merged all at once, a second for 10M freed entries, when a large block comes */
+    mallopt(M_TRIM_THRESHOLD, -1);
+    mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
+}
 
 void *mem_alloc(size_t size)
 {

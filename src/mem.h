@@ -8,6 +8,10 @@
 
 #define MEM_CHUNK ((size_t)16384) /* bytes of a pooled chunk */
 
+/* Sets the allocator up; once, before anything is allocated. Freed memory stays with the process for the next data: giving
+ * a gigabyte back to the system stops the loop for most of a second, and nothing says when it will happen. */
+void mem_init(void);
+
 /* At least size bytes, or NULL. The caller owns them until mem_free. */
 void *mem_alloc(size_t size);
 void *mem_calloc(size_t size);

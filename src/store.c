@@ -8,7 +8,7 @@
 #include "fault.h"
 #include "mem.h"
 
-#define TEND_STEPS 2048   /* entries freed per store_tend: about 0.2 ms */
+#define TEND_STEPS 1024   /* entries freed per store_tend: about 0.3 ms */
 #define RELIEVE_STEPS 256 /* versions swept by a write that finds the history over its limit */
 #define INTEGER_TEXT_MAX 21
 
