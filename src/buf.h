@@ -29,7 +29,7 @@ static inline size_t buf_len(const struct buf *b)
 
 static inline char *buf_head(const struct buf *b)
 {
-    return b->data + b->start;
+    return b->data == NULL ? NULL : b->data + b->start;
 }
 
 /* Makes room for at least size bytes at the tail and returns where they go, or NULL without memory (the bytes held stay

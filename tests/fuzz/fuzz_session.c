@@ -1,0 +1,173 @@
+/* Up to four clients talk to one engine: each line of the input begins with a byte that chooses the client, the rest, its LF
+ * included, is what the client sends. The answers must be the model's, and must not depend on how the bytes are cut. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "fuzz.h"
+#include "hash.h"
+#include "model.h"
+#include "tick.h"
+
+#define INPUT_MAX 4096
+
+static struct tick tick;
+
+static void ignore(struct session *s)
+{
+    (void)s;
+}
+
+struct run {
+    struct engine engine;
+    struct session sessions[MODEL_CLIENTS];
+};
+
+static void start(struct run *r)
+{
+    if (engine_init(&r->engine) < 0) {
+        abort();
+    }
+    r->engine.limits.command = (struct command_limits){MODEL_KEY_MAX, MODEL_VALUE_MAX};
+    r->engine.store_limits.txn.keys = MODEL_TX_KEYS;
+    tick_init(&tick);
+    for (int i = 0; i < MODEL_CLIENTS; i++) {
+        session_init(&r->sessions[i], &r->engine);
+    }
+}
+
+static void stop(struct run *r)
+{
+    for (int i = 0; i < MODEL_CLIENTS; i++) {
+        session_deinit(&r->sessions[i]);
+    }
+    while (store_tend(&r->engine.store)) {
+    }
+    if (r->engine.store.history.bytes != 0) {
+        fprintf(stderr, "%zu bytes of history are left without a transaction\n", r->engine.store.history.bytes);
+        abort();
+    }
+    engine_deinit(&r->engine);
+}
+
+static void give(struct session *s, const uint8_t *bytes, size_t size)
+{
+    if (s->state != SESSION_OPEN) {
+        return;
+    }
+    if (buf_append(&s->in, bytes, size) < 0) {
+        abort();
+    }
+    tick_add(&tick, s);
+    while (!tick_is_idle(&tick)) {
+        tick_run(&tick, ignore);
+    }
+    buf_settle(&s->in);
+}
+
+static void disagree(const char *what, const struct buf *out, const struct model_answer *expected)
+{
+    fprintf(stderr, "%s\ngot:\n%.*s\nexpected:\n", what, (int)buf_len(out), buf_head(out));
+    for (size_t i = 0, at = 0; i < expected->lines; at += expected->line_len[i++]) {
+        fprintf(stderr, "%.*s\n", (int)expected->line_len[i], expected->text + at);
+    }
+    abort();
+}
+
+/* Compares what a session has answered with what the model says, line by line. */
+static void compare(struct buf *out, const struct model_answer *expected)
+{
+    const char *at = buf_head(out);
+    const char *end = buf_len(out) == 0 ? at : at + buf_len(out);
+    const char *want = expected->text;
+    for (size_t i = 0; i < expected->lines; i++) {
+        const char *crlf = end - at < 2 ? NULL : memmem(at, (size_t)(end - at), "\r\n", 2);
+        if (crlf == NULL) {
+            disagree("an answer is missing", out, expected);
+        }
+        size_t len = (size_t)(crlf - at);
+        size_t want_len = expected->line_len[i];
+        bool error = want_len > 4 && memcmp(want, "ERR ", 4) == 0;
+        bool same = error ? len > want_len && memcmp(at, want, want_len) == 0 && at[want_len] == ' '
+                          : len == want_len && memcmp(at, want, len) == 0;
+        if (!same && !(want_len == 1 && want[0] == '?')) {
+            disagree("another answer", out, expected);
+        }
+        at = crlf + 2;
+        want += want_len;
+    }
+    if (at != end) {
+        disagree("more answers than commands", out, expected);
+    }
+    buf_consume(out, buf_len(out));
+}
+
+/* Sends one client's bytes in pieces of 1 to most bytes. */
+static void send_cut(struct session *s, const uint8_t *bytes, size_t size, size_t most, uint64_t *seed)
+{
+    for (size_t at = 0; at < size;) {
+        size_t piece = 1 + fuzz_random(seed, most);
+        piece = piece < size - at ? piece : size - at;
+        give(s, bytes + at, piece);
+        at += piece;
+    }
+}
+
+static bool names_test_command(const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i + 7 <= size; i++) {
+        const char *at = (const char *)data + i;
+        if (strncasecmp(at, "LASTSEQ", 7) == 0 || (i + 8 <= size && strncasecmp(at, "SNAPSHOT", 8) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void play(const uint8_t *data, size_t size, size_t most)
+{
+    static struct run r;
+    static struct model m;
+    static struct model_answer answer;
+    static char pending[MODEL_CLIENTS][INPUT_MAX + 1];
+    size_t pending_len[MODEL_CLIENTS] = {0};
+    uint64_t seed = fuzz_seed(data, size);
+    start(&r);
+    memset(&m, 0, sizeof(m));
+    for (size_t at = 0; at < size;) {
+        const uint8_t *lf = memchr(data + at, '\n', size - at);
+        size_t len = lf == NULL ? size - at : (size_t)(lf - (data + at)) + 1;
+        int who = data[at] & (MODEL_CLIENTS - 1);
+        const uint8_t *bytes = data + at + (len > 1 || lf == NULL ? 1 : 0);
+        size_t count = len - (len > 1 || lf == NULL ? 1 : 0);
+        answer.len = answer.lines = 0;
+        memcpy(pending[who] + pending_len[who], bytes, count);
+        pending_len[who] += count;
+        if (lf != NULL) {
+            model_line(&m, who, pending[who], pending_len[who] - 1, &answer);
+            pending_len[who] = 0;
+        } else {
+            model_partial(&m, who, pending[who], pending_len[who], &answer);
+        }
+        send_cut(&r.sessions[who], bytes, count, most, &seed);
+        compare(&r.sessions[who].out, &answer);
+        at += len;
+    }
+    stop(&r);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static bool ready;
+    if (size > INPUT_MAX || names_test_command(data, size)) {
+        return 0;
+    }
+    if (!ready && hash_init() < 0) {
+        abort();
+    }
+    ready = true;
+    play(data, size, INPUT_MAX);
+    play(data, size, 5);
+    return 0;
+}

@@ -1,0 +1,544 @@
+#include "model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct words {
+    const char *at[MODEL_WORDS];
+    size_t len[MODEL_WORDS];
+    size_t count;
+};
+
+enum { NONE, OPEN, FAILED };
+enum { PLAIN, SERIALIZABLE, READONLY };
+
+static void say(struct model_answer *a, const char *text, size_t len)
+{
+    if (a->len + len > sizeof(a->text) || a->lines == sizeof(a->line_len) / sizeof(a->line_len[0])) {
+        abort();
+    }
+    memcpy(a->text + a->len, text, len);
+    a->len += len;
+    a->line_len[a->lines++] = len;
+}
+
+static void say_text(struct model_answer *a, const char *text)
+{
+    say(a, text, strlen(text));
+}
+
+static void say_number(struct model_answer *a, long long number)
+{
+    char text[32];
+    snprintf(text, sizeof(text), "%lld", number);
+    say_text(a, text);
+}
+
+/* An error; an open transaction fails by it. */
+static void fail(struct model_client *c, struct model_answer *a, const char *code)
+{
+    char text[32];
+    snprintf(text, sizeof(text), "ERR %s", code);
+    say_text(a, text);
+    c->state = c->state == OPEN ? FAILED : c->state;
+}
+
+/* --- data --- */
+
+static size_t item_of(struct model *m, const char *key, size_t len)
+{
+    struct model_data *d = &m->data;
+    for (size_t i = 0; i < d->count; i++) {
+        if (d->items[i].key_len == len && memcmp(d->items[i].key, key, len) == 0) {
+            return i;
+        }
+    }
+    if (d->count == MODEL_KEYS) {
+        abort();
+    }
+    struct model_item *item = &d->items[d->count];
+    memset(item, 0, sizeof(*item));
+    memcpy(item->key, key, len);
+    item->key_len = len;
+    return d->count++;
+}
+
+/* What the client sees of a key. A read through to the data is marked; 0, or "TOOBIG" where the mark does not fit. */
+static const char *look(struct model *m, struct model_client *c, size_t k, const struct model_item **seen)
+{
+    static const struct model_item nothing;
+    *seen = &nothing;
+    if (c->state != OPEN) {
+        *seen = &m->data.items[k];
+        return NULL;
+    }
+    if (c->wrote[k]) {
+        *seen = &c->writes[k];
+        return NULL;
+    }
+    if (c->flushed) {
+        return NULL;
+    }
+    if (k < c->view.count) {
+        *seen = &c->view.items[k];
+    }
+    if (c->mode == SERIALIZABLE && !c->marked[k]) {
+        size_t held = 0;
+        for (size_t i = 0; i < MODEL_KEYS; i++) {
+            held += c->marked[i] || c->wrote[i] ? 1 : 0;
+        }
+        if (held >= MODEL_TX_KEYS) {
+            return "TOOBIG";
+        }
+        c->marked[k] = true;
+    }
+    return NULL;
+}
+
+static void store(struct model *m, size_t k, const struct model_item *from, uint64_t seq)
+{
+    struct model_item *item = &m->data.items[k];
+    if (item->exists != from->exists) {
+        m->keyset_version = seq;
+    }
+    item->exists = from->exists;
+    memcpy(item->value, from->value, sizeof(item->value));
+    item->value_len = from->value_len;
+    item->version = seq;
+}
+
+static size_t existing(const struct model_data *d)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < d->count; i++) {
+        count += d->items[i].exists ? 1 : 0;
+    }
+    return count;
+}
+
+static void flush_all(struct model *m, uint64_t seq)
+{
+    for (size_t i = 0; i < MODEL_KEYS; i++) {
+        m->data.items[i].exists = false;
+        m->data.items[i].version = seq; /* also of keys that were never named */
+    }
+    m->keyset_version = seq;
+}
+
+/* Writes, or deletes where value is NULL; NULL or the code of the error. */
+static const char *write_key(struct model *m, struct model_client *c, size_t k, const char *value, size_t len)
+{
+    struct model_item item = {.exists = value != NULL, .value_len = len};
+    if (value != NULL) {
+        memcpy(item.value, value, len);
+    }
+    if (c->state != OPEN) {
+        if (value != NULL || m->data.items[k].exists) {
+            store(m, k, &item, ++m->seq);
+        }
+        return NULL;
+    }
+    if (c->mode == READONLY) {
+        return "READONLY";
+    }
+    size_t held = 0;
+    for (size_t i = 0; i < MODEL_KEYS; i++) {
+        held += c->marked[i] || c->wrote[i] ? 1 : 0;
+    }
+    if (!c->marked[k] && !c->wrote[k] && held >= MODEL_TX_KEYS) {
+        return "TOOBIG";
+    }
+    c->wrote[k] = true;
+    c->writes[k] = item;
+    return NULL;
+}
+
+/* --- transactions --- */
+
+static bool writes_anything(const struct model_client *c)
+{
+    bool any = c->flushed;
+    for (size_t i = 0; i < MODEL_KEYS; i++) {
+        any = any || c->wrote[i];
+    }
+    return any;
+}
+
+static bool conflicts(const struct model *m, const struct model_client *c)
+{
+    if (c->mode != SERIALIZABLE || !writes_anything(c)) {
+        return false;
+    }
+    bool changed = c->read_keyset && m->keyset_version > c->snapshot;
+    for (size_t i = 0; i < MODEL_KEYS; i++) {
+        changed = changed || (c->marked[i] && m->data.items[i].version > c->snapshot);
+    }
+    return changed;
+}
+
+static void commit(struct model *m, struct model_client *c, struct model_answer *a)
+{
+    c->state = NONE;
+    if (conflicts(m, c)) {
+        say_text(a, "ERR CONFLICT");
+        return;
+    }
+    bool flushes = c->flushed && existing(&m->data) > 0;
+    bool effective = flushes;
+    for (size_t i = 0; i < MODEL_KEYS; i++) {
+        effective = effective || (c->wrote[i] && (c->writes[i].exists || m->data.items[i].exists));
+    }
+    if (effective) {
+        uint64_t seq = ++m->seq;
+        if (flushes) {
+            flush_all(m, seq);
+        }
+        for (size_t i = 0; i < MODEL_KEYS; i++) {
+            if (c->wrote[i] && (c->writes[i].exists || m->data.items[i].exists)) {
+                store(m, i, &c->writes[i], seq);
+            }
+        }
+    }
+    say_text(a, "OK");
+}
+
+static void begin(struct model *m, struct model_client *c, int mode, struct model_answer *a)
+{
+    memset(c->wrote, 0, sizeof(c->wrote));
+    memset(c->marked, 0, sizeof(c->marked));
+    c->flushed = false;
+    c->read_keyset = false;
+    c->state = OPEN;
+    c->mode = mode;
+    c->snapshot = m->seq;
+    c->view = m->data;
+    say_text(a, "OK");
+}
+
+/* --- commands --- */
+
+static bool parse_number(const char *text, size_t len, long long *number)
+{
+    char copy[32], again[32];
+    char *end;
+    if (len == 0 || len > 20) {
+        return false;
+    }
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    *number = strtoll(copy, &end, 10);
+    snprintf(again, sizeof(again), "%lld", *number);
+    return strlen(copy) == len && strcmp(copy, again) == 0; /* canonical, and in range */
+}
+
+static void run_get(struct model *m, struct model_client *c, size_t k, bool exists_only, struct model_answer *a)
+{
+    const struct model_item *seen;
+    const char *code = look(m, c, k, &seen);
+    if (code != NULL) {
+        fail(c, a, code);
+    } else if (exists_only) {
+        say_number(a, seen->exists);
+    } else {
+        say(a, seen->value, seen->exists ? seen->value_len : 0);
+    }
+}
+
+static void run_incr(struct model *m, struct model_client *c, size_t k, long long by, struct model_answer *a)
+{
+    const struct model_item *seen;
+    long long number = 0, sum;
+    char text[32];
+    const char *code = c->state == OPEN && c->mode == READONLY ? "READONLY" : look(m, c, k, &seen);
+    if (code == NULL && seen->exists && !parse_number(seen->value, seen->value_len, &number)) {
+        code = "NOTINT";
+    }
+    if (code == NULL && __builtin_add_overflow(number, by, &sum)) {
+        code = "OVERFLOW";
+    }
+    if (code == NULL) {
+        snprintf(text, sizeof(text), "%lld", sum);
+        code = write_key(m, c, k, text, strlen(text));
+    }
+    if (code != NULL) {
+        fail(c, a, code);
+    } else {
+        say_text(a, text);
+    }
+}
+
+static void run_mget(struct model *m, struct model_client *c, const struct words *w, struct model_answer *a)
+{
+    size_t len = a->len, lines = a->lines;
+    for (size_t i = 1; i < w->count; i++) {
+        const struct model_item *seen;
+        const char *code = look(m, c, item_of(m, w->at[i], w->len[i]), &seen);
+        if (code != NULL) {
+            a->len = len;
+            a->lines = lines;
+            fail(c, a, code);
+            return;
+        }
+        say(a, seen->value, seen->exists ? seen->value_len : 0);
+    }
+}
+
+static void run_dbsize(struct model *m, struct model_client *c, struct model_answer *a)
+{
+    if (c->state != OPEN) {
+        say_number(a, (long long)existing(&m->data));
+        return;
+    }
+    c->read_keyset = c->read_keyset || (!c->flushed && c->mode == SERIALIZABLE);
+    size_t count = 0;
+    for (size_t i = 0; i < MODEL_KEYS; i++) {
+        bool was = !c->flushed && i < c->view.count && c->view.items[i].exists;
+        count += (c->wrote[i] ? c->writes[i].exists : was) ? 1 : 0;
+    }
+    say_number(a, (long long)count);
+}
+
+static void run_flush(struct model *m, struct model_client *c, struct model_answer *a)
+{
+    if (c->state == OPEN && c->mode == READONLY) {
+        fail(c, a, "READONLY");
+        return;
+    }
+    if (c->state == OPEN) {
+        memset(c->wrote, 0, sizeof(c->wrote));
+        c->flushed = true;
+    } else if (existing(&m->data) > 0) {
+        flush_all(m, ++m->seq);
+    }
+    say_text(a, "OK");
+}
+
+/* --- parsing --- */
+
+static const struct {
+    const char *name;
+    size_t min, max; /* words after the verb */
+    int keys;        /* how many of them are keys; -1 = all */
+} commands[] = {{"GET", 1, 1, 1},    {"SET", 2, 2, 1},    {"DEL", 1, 1, 1},   {"EXISTS", 1, 1, 1}, {"INCR", 1, 2, 1},
+                {"MGET", 1, 1024, -1}, {"DBSIZE", 0, 0, 0}, {"FLUSH", 0, 0, 0}, {"BEGIN", 0, 1, 0},  {"COMMIT", 0, 0, 0},
+                {"ROLLBACK", 0, 0, 0}, {"PING", 0, 0, 0}, {"HELP", 0, 1, 0},  {"QUIT", 0, 0, 0}};
+
+enum { GET, SET, DEL, EXISTS, INCR, MGET, DBSIZE, FLUSH, BEGIN, COMMIT, ROLLBACK, PING, HELP, QUIT, UNKNOWN };
+
+static int find(const char *verb, size_t len)
+{
+    for (int i = 0; i < UNKNOWN; i++) {
+        if (strlen(commands[i].name) == len && strncasecmp(commands[i].name, verb, len) == 0) {
+            return i;
+        }
+    }
+    return UNKNOWN;
+}
+
+static bool is(const char *text, size_t len, const char *word)
+{
+    return strlen(word) == len && strncasecmp(word, text, len) == 0;
+}
+
+static void split(const char *line, size_t len, int which, struct words *w)
+{
+    size_t from = 0;
+    w->count = 0;
+    for (size_t i = 0; i <= len; i++) {
+        bool rest = which == SET && w->count == 2; /* the value: all that is left */
+        if (i == len || (line[i] == ' ' && !rest)) {
+            w->at[w->count] = line + from;
+            w->len[w->count++] = i - from;
+            from = i + 1;
+        }
+    }
+}
+
+static const char *check(int which, const struct words *w)
+{
+    size_t args = w->count - 1;
+    if (args < commands[which].min || args > commands[which].max) {
+        return "SYNTAX";
+    }
+    size_t keys = commands[which].keys < 0 ? args : (size_t)commands[which].keys;
+    for (size_t i = 1; i <= keys; i++) {
+        bool bad = w->len[i] == 0;
+        for (size_t j = 0; j < w->len[i]; j++) {
+            unsigned char byte = (unsigned char)w->at[i][j];
+            bad = bad || byte < 0x20 || byte == 0x7f;
+        }
+        if (bad) {
+            return "SYNTAX";
+        }
+        if (w->len[i] > MODEL_KEY_MAX) {
+            return "TOOBIG";
+        }
+    }
+    long long number;
+    if (which == SET && w->len[2] > MODEL_VALUE_MAX) {
+        return "TOOBIG";
+    }
+    if (which == INCR && args == 2 && !parse_number(w->at[2], w->len[2], &number)) {
+        return "NOTINT";
+    }
+    bool mode = which != BEGIN || args == 0 || is(w->at[1], w->len[1], "SERIALIZABLE") || is(w->at[1], w->len[1], "READONLY");
+    return mode ? NULL : "SYNTAX";
+}
+
+static void run(struct model *m, struct model_client *c, int which, const struct words *w, struct model_answer *a)
+{
+    size_t k = commands[which].keys == 1 ? item_of(m, w->at[1], w->len[1]) : 0;
+    long long by = 1;
+    const char *code = NULL;
+    switch (which) {
+    case GET:
+    case EXISTS:
+        run_get(m, c, k, which == EXISTS, a);
+        return;
+    case INCR:
+        if (w->count == 3) {
+            parse_number(w->at[2], w->len[2], &by);
+        }
+        run_incr(m, c, k, by, a);
+        return;
+    case MGET:
+        run_mget(m, c, w, a);
+        return;
+    case DBSIZE:
+        run_dbsize(m, c, a);
+        return;
+    case FLUSH:
+        run_flush(m, c, a);
+        return;
+    case BEGIN:
+        begin(m, c, w->count == 1 ? PLAIN : is(w->at[1], w->len[1], "READONLY") ? READONLY : SERIALIZABLE, a);
+        return;
+    case HELP:
+        if (w->count == 2 && find(w->at[1], w->len[1]) == UNKNOWN) {
+            fail(c, a, "UNKNOWN");
+        } else {
+            say_text(a, "?");
+        }
+        return;
+    case COMMIT:
+        if (c->state == OPEN) {
+            commit(m, c, a);
+        } else {
+            fail(c, a, "NOTX");
+        }
+        return;
+    case PING:
+        say_text(a, "+PONG");
+        return;
+    case SET:
+    case DEL:
+        code = write_key(m, c, k, which == SET ? w->at[2] : NULL, which == SET ? w->len[2] : 0);
+        break;
+    default:
+        break;
+    }
+    if (code != NULL) {
+        fail(c, a, code);
+    } else {
+        say_text(a, "OK");
+    }
+}
+
+static bool is_http(const char *line, size_t len, size_t verb_len, bool too_long)
+{
+    static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PRI"};
+    bool method = false;
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        method = method || (strlen(methods[i]) == verb_len && memcmp(methods[i], line, verb_len) == 0);
+    }
+    if (!method) {
+        return false;
+    }
+    if (too_long) {
+        const char *tail = line + verb_len + 1;
+        return tail[0] == '/' || memcmp(tail, "http", 4) == 0;
+    }
+    return len >= 9 && memcmp(line + len - 9, " HTTP/", 6) == 0;
+}
+
+static bool is_foreign_start(const char *bytes, size_t len)
+{
+    return bytes[0] == 0x16 || bytes[0] == '*' || (len >= 4 && memcmp(bytes, "SSH-", 4) == 0);
+}
+
+static void refuse(struct model_client *c, struct model_answer *a)
+{
+    say_text(a, "ERR SYNTAX");
+    c->closed = true;
+    c->state = NONE;
+}
+
+void model_line(struct model *m, int client, const char *line, size_t len, struct model_answer *a)
+{
+    struct model_client *c = &m->clients[client];
+    struct words w;
+    len -= len > 0 && line[len - 1] == '\r' ? 1 : 0;
+    if (c->closed || len == 0) {
+        return;
+    }
+    bool too_long = len > MODEL_LINE_MAX;
+    size_t seen = too_long ? 16 : len;
+    size_t verb_len = 0;
+    while (verb_len < seen && line[verb_len] != ' ' && line[verb_len] != '\r') {
+        verb_len++;
+    }
+    bool space_next = verb_len < seen && line[verb_len] == ' ';
+    if (!c->began && (is_foreign_start(line, len) || (space_next && is_http(line, len, verb_len, too_long)))) {
+        refuse(c, a);
+        return;
+    }
+    c->began = true;
+    int which = find(line, verb_len);
+    const char *code = NULL;
+    if (too_long) {
+        code = "TOOBIG";
+    } else if (verb_len == 0 || memchr(line, '\r', len) != NULL) {
+        code = "SYNTAX";
+    } else if (which == UNKNOWN) {
+        code = "UNKNOWN";
+    } else {
+        split(line, len, which, &w);
+        code = check(which, &w);
+    }
+    if (c->state == FAILED) {
+        if (code == NULL && (which == QUIT || which == ROLLBACK)) {
+            c->closed = which == QUIT;
+            c->state = NONE;
+            if (which == ROLLBACK) {
+                say_text(a, "OK");
+            }
+            return;
+        }
+        say_text(a, "ERR ABORTED");
+        c->state = code == NULL && which == COMMIT ? NONE : FAILED;
+    } else if (c->state == OPEN && which == BEGIN) {
+        say_text(a, "ERR INTX");
+    } else if (code != NULL) {
+        bool refused = which == BEGIN && c->state == NONE;
+        fail(c, a, code);
+        c->state = refused ? FAILED : c->state;
+    } else if (which == QUIT) {
+        c->closed = true;
+        c->state = NONE;
+    } else if (which == ROLLBACK) {
+        say_text(a, c->state == OPEN ? "OK" : "ERR NOTX");
+        c->state = NONE;
+    } else {
+        run(m, c, which, &w, a);
+    }
+}
+
+void model_partial(struct model *m, int client, const char *bytes, size_t len, struct model_answer *a)
+{
+    struct model_client *c = &m->clients[client];
+    if (len > 0 && !c->closed && !c->began && is_foreign_start(bytes, len)) {
+        refuse(c, a);
+    }
+}
