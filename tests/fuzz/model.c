@@ -446,19 +446,20 @@ static void run(struct model *m, struct model_client *c, int which, const struct
     }
 }
 
-static bool is_http(const char *line, size_t len, size_t verb_len, bool too_long)
+/* tail: what follows the first space of what is seen of the line */
+static bool is_http(const char *line, size_t len, size_t verb_len, const char *tail, bool too_long)
 {
     static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PRI"};
     bool method = false;
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
         method = method || (strlen(methods[i]) == verb_len && memcmp(methods[i], line, verb_len) == 0);
     }
-    if (!method) {
+    if (!method || tail == NULL) {
         return false;
     }
     if (too_long) {
-        const char *tail = line + verb_len + 1;
-        return tail[0] == '/' || memcmp(tail, "http", 4) == 0;
+        size_t left = (size_t)(line + 16 - tail);
+        return left > 0 && (tail[0] == '/' || (left >= 4 && memcmp(tail, "http", 4) == 0));
     }
     return len >= 9 && memcmp(line + len - 9, " HTTP/", 6) == 0;
 }
@@ -489,8 +490,9 @@ void model_line(struct model *m, int client, const char *line, size_t len, struc
     while (verb_len < seen && line[verb_len] != ' ' && line[verb_len] != '\r') {
         verb_len++;
     }
-    bool space_next = verb_len < seen && line[verb_len] == ' ';
-    if (!c->began && (is_foreign_start(line, len) || (space_next && is_http(line, len, verb_len, too_long)))) {
+    const char *space = memchr(line, ' ', seen);
+    const char *tail = space == NULL ? NULL : space + 1;
+    if (!c->began && (is_foreign_start(line, len) || is_http(line, len, verb_len, tail, too_long))) {
         refuse(c, a);
         return;
     }
