@@ -9,8 +9,10 @@
 
 #define CLIENTS_MAX 64
 #define TICKS_MAX 10000000 /* a play that needs more never comes to rest */
-#define PIECE_MAX 40
-#define SHOWN_MAX 200 /* bytes of an answer in a message */
+#define PIECE_MAX 40       /* longest random piece */
+#define FINE_BYTES 256     /* at both ends of a text, cut finely */
+#define COARSE_PIECE 16384 /* between them */
+#define SHOWN_MAX 200      /* bytes of an answer in a message */
 #define TEXT_MAX 960
 
 struct client {
@@ -158,21 +160,23 @@ static size_t next_random(struct player *p, size_t below)
     return (size_t)(p->random % below);
 }
 
-static size_t piece_of(struct player *p, size_t left)
+/* How much of a text comes next. Of a very long one only the ends are cut as finely as asked for: each piece may move the
+ * bytes before it, and a mebibyte of single bytes takes hours then. */
+static size_t piece_of(struct player *p, size_t sent, size_t left)
 {
     if (p->cut == CUT_WHOLE) {
         return left;
     }
-    /* long texts are cut into a bounded number of pieces */
-    size_t most = left > 100 * PIECE_MAX ? left / 50 : PIECE_MAX;
-    size_t piece = p->cut == CUT_BYTES ? 1 : 1 + next_random(p, most);
+    bool middle = sent >= FINE_BYTES && left > FINE_BYTES + COARSE_PIECE;
+    size_t most = middle ? COARSE_PIECE : PIECE_MAX;
+    size_t piece = p->cut == CUT_RANDOM ? 1 + next_random(p, most) : middle ? COARSE_PIECE : 1;
     return piece < left ? piece : left;
 }
 
 static void send_bytes(struct player *p, struct client *c, const struct step *step)
 {
     for (size_t at = 0; at < step->len && c->session.state == SESSION_OPEN;) {
-        size_t piece = piece_of(p, step->len - at);
+        size_t piece = piece_of(p, at, step->len - at);
         if (buf_append(&c->session.in, step->bytes + at, piece) < 0) {
             fail(p, PLAYED_NOT, step, "no memory");
             return;

@@ -11,7 +11,7 @@
 
 enum cut {
     CUT_WHOLE,  /* a batch arrives at once */
-    CUT_BYTES,  /* byte by byte, a tick after each */
+    CUT_BYTES,  /* byte by byte, a tick after each; the middle of a very long text in larger pieces */
     CUT_RANDOM, /* in pieces of random length, a tick after each */
 };
 
