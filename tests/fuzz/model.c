@@ -14,14 +14,25 @@ struct words {
 enum { NONE, OPEN, FAILED };
 enum { PLAIN, SERIALIZABLE, READONLY };
 
-static void say(struct model_answer *a, const char *text, size_t len)
+static void say_kind(struct model_answer *a, enum model_kind kind, const char *text, size_t len)
 {
     if (a->len + len > sizeof(a->text) || a->lines == sizeof(a->line_len) / sizeof(a->line_len[0])) {
         abort();
     }
     memcpy(a->text + a->len, text, len);
     a->len += len;
+    a->kind[a->lines] = kind;
     a->line_len[a->lines++] = len;
+}
+
+static void say(struct model_answer *a, const char *text, size_t len)
+{
+    say_kind(a, MODEL_EXACT, text, len);
+}
+
+static void say_error(struct model_answer *a, const char *text)
+{
+    say_kind(a, MODEL_ERROR, text, strlen(text));
 }
 
 static void say_text(struct model_answer *a, const char *text)
@@ -41,7 +52,7 @@ static void fail(struct model_client *c, struct model_answer *a, const char *cod
 {
     char text[32];
     snprintf(text, sizeof(text), "ERR %s", code);
-    say_text(a, text);
+    say_error(a, text);
     c->state = c->state == OPEN ? FAILED : c->state;
 }
 
@@ -182,7 +193,7 @@ static void commit(struct model *m, struct model_client *c, struct model_answer 
 {
     c->state = NONE;
     if (conflicts(m, c)) {
-        say_text(a, "ERR CONFLICT");
+        say_error(a, "ERR CONFLICT");
         return;
     }
     bool flushes = c->flushed && existing(&m->data) > 0;
@@ -419,7 +430,7 @@ static void run(struct model *m, struct model_client *c, int which, const struct
         if (w->count == 2 && find(w->at[1], w->len[1]) == UNKNOWN) {
             fail(c, a, "UNKNOWN");
         } else {
-            say_text(a, "?");
+            say_kind(a, MODEL_ANY, "", 0);
         }
         return;
     case COMMIT:
@@ -471,7 +482,7 @@ static bool is_foreign_start(const char *bytes, size_t len)
 
 static void refuse(struct model_client *c, struct model_answer *a)
 {
-    say_text(a, "ERR SYNTAX");
+    say_error(a, "ERR SYNTAX");
     c->closed = true;
     c->state = NONE;
 }
@@ -518,10 +529,10 @@ void model_line(struct model *m, int client, const char *line, size_t len, struc
             }
             return;
         }
-        say_text(a, "ERR ABORTED");
+        say_error(a, "ERR ABORTED");
         c->state = code == NULL && which == COMMIT ? NONE : FAILED;
     } else if (c->state == OPEN && which == BEGIN) {
-        say_text(a, "ERR INTX");
+        say_error(a, "ERR INTX");
     } else if (code != NULL) {
         bool refused = which == BEGIN && c->state == NONE;
         fail(c, a, code);
@@ -530,7 +541,11 @@ void model_line(struct model *m, int client, const char *line, size_t len, struc
         c->closed = true;
         c->state = NONE;
     } else if (which == ROLLBACK) {
-        say_text(a, c->state == OPEN ? "OK" : "ERR NOTX");
+        if (c->state == OPEN) {
+            say_text(a, "OK");
+        } else {
+            say_error(a, "ERR NOTX");
+        }
         c->state = NONE;
     } else {
         run(m, c, which, &w, a);

@@ -51,13 +51,19 @@ struct model {
     struct model_client clients[MODEL_CLIENTS];
 };
 
-/* What a client must get for some bytes: lines without their ends, one behind the other. A line "ERR CODE" stands for
- * an error of that code, "?" for any line. */
+/* What a client must get for some bytes: lines without their ends, one behind the other. */
+enum model_kind {
+    MODEL_EXACT, /* this line */
+    MODEL_ERROR, /* an error that begins so, "ERR CODE" */
+    MODEL_ANY,   /* any line */
+};
+
 struct model_answer {
     char text[MODEL_ANSWER_MAX];
     size_t len;
     size_t lines;
     size_t line_len[MODEL_WORDS];
+    enum model_kind kind[MODEL_WORDS];
 };
 
 /* The client sends one line, without its LF; a CR before the LF belongs to the line. Appends to the answer. */
