@@ -10,8 +10,9 @@
 #define CLIENTS_MAX 64
 #define TICKS_MAX 10000000 /* a play that needs more never comes to rest */
 #define PIECE_MAX 40       /* longest random piece */
-#define FINE_BYTES 256     /* at both ends of a text, cut finely */
-#define COARSE_PIECE 16384 /* between them */
+#define LONG_BYTES 16384   /* of a text longer than this, only the ends are cut finely */
+#define FINE_BYTES 256     /* at each end */
+#define COARSE_PIECE 65536 /* longest piece between them */
 #define SHOWN_MAX 200      /* bytes of an answer in a message */
 #define TEXT_MAX 960
 
@@ -167,9 +168,9 @@ static size_t piece_of(struct player *p, size_t sent, size_t left)
     if (p->cut == CUT_WHOLE) {
         return left;
     }
-    bool middle = sent >= FINE_BYTES && left > FINE_BYTES + COARSE_PIECE;
-    size_t most = middle ? COARSE_PIECE : PIECE_MAX;
-    size_t piece = p->cut == CUT_RANDOM ? 1 + next_random(p, most) : middle ? COARSE_PIECE : 1;
+    size_t middle = sent + left > LONG_BYTES && sent >= FINE_BYTES && left > FINE_BYTES ? left - FINE_BYTES : 0;
+    size_t most = middle > COARSE_PIECE ? COARSE_PIECE : middle > 0 ? middle : PIECE_MAX;
+    size_t piece = p->cut == CUT_RANDOM ? 1 + next_random(p, most) : middle > 0 ? most : 1;
     return piece < left ? piece : left;
 }
 
