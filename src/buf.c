@@ -85,13 +85,14 @@ void buf_commit(struct buf *b, size_t size)
 
 int buf_append(struct buf *b, const void *bytes, size_t size)
 {
+    if (size == 0) {
+        return 0;
+    }
     char *tail = buf_reserve(b, size);
     if (tail == NULL) {
         return -1;
     }
-    if (size > 0) {
-        memcpy(tail, bytes, size);
-    }
+    memcpy(tail, bytes, size);
     b->end += size;
     return 0;
 }

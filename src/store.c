@@ -231,8 +231,8 @@ bool store_parse_integer(struct slice text, int64_t *value)
         sum = sum * 10 + digit;
     }
     uint64_t most = (uint64_t)INT64_MAX + (negative ? 1 : 0);
-    bool canonical = text.data[negative ? 1 : 0] != '0' || (text.len == 1);
-    if (text.len == (negative ? 1U : 0U) || !canonical || sum > most) {
+    size_t sign = negative ? 1 : 0;
+    if (text.len == sign || sum > most || (text.data[sign] == '0' && text.len > 1)) {
         return false;
     }
     *value = negative ? (int64_t)(0 - sum) : (int64_t)sum;
@@ -348,7 +348,9 @@ void store_fail(struct store *st, struct txn *t, int cause, const char *why)
 struct committing {
     struct store *st;
     struct txn *t;
-    size_t tables;  /* partitions that need their first table, at most */
+    size_t tables;  /* partitions that are empty now and will be written to, at most */
+    size_t values;  /* keys that will be written */
+    bool deletes;   /* a deletion may empty a partition, whose table is made anew by a later write */
     bool effective; /* something of it changes the data */
 };
 
@@ -385,8 +387,12 @@ static int look_ahead(struct entry *e, void *arg)
     }
     if (!entry_is_tombstone(e)) {
         c->effective = true;
-        c->tables += c->t->flushed || dict_needs_table(&c->st->current->dict, entry_hash(e)) ? 1 : 0;
-    } else if (!c->effective && !c->t->flushed) {
+        c->values++;
+        c->tables += dict_needs_table(&c->st->current->dict, entry_hash(e)) ? 1 : 0;
+        return 0;
+    }
+    c->deletes = true;
+    if (!c->effective && !c->t->flushed) {
         c->effective = find_live(c->st, entry_key(e), entry_hash(e)) != NULL;
     }
     return 0;
@@ -457,8 +463,9 @@ static void finish_half(struct store *st)
 static int reserve(const struct committing *c, struct generation **fresh)
 {
     size_t partitions = (size_t)1 << c->st->bits;
+    size_t tables = c->t->flushed || c->deletes ? c->values : c->tables;
     *fresh = NULL;
-    if (dict_reserve(c->tables < partitions ? c->tables : partitions) < 0) {
+    if (dict_reserve(tables < partitions ? tables : partitions) < 0) {
         return ERR_FULL;
     }
     if (c->t->flushed && c->st->keys > 0) {

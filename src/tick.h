@@ -39,7 +39,7 @@ static inline bool tick_is_idle(const struct tick *t)
 }
 
 /* One pass over the sessions that are ready now. Calls done for each when all have run; a session with more runnable
- * requests is back on the list by then. done may add and remove sessions. */
+ * requests is back on the list by then. done may add sessions, and remove the one that it is called for. */
 void tick_run(struct tick *t, void (*done)(struct session *s));
 
 #endif
