@@ -86,7 +86,8 @@ static size_t sweep(struct world *w, size_t limit)
 }
 
 /* What a snapshot reads, NULL for absent; a wanted text that is not there fails. */
-static void assert_sees(const struct world *w, const struct snapshot_holder *holder, const char *key, const char *wanted)
+static void assert_sees(const struct world *w, const struct snapshot_holder *holder, const char *key,
+                        const char *wanted)
 {
     struct slice k = slice_str(key);
     struct entry *e = history_find(w->g, k, hash_of(k), holder->snapshot->seq);
@@ -328,6 +329,7 @@ Test(history_supersede, each_snapshot_reads_its_own_version)
     shut(&w, &three);
     sweep(&w, 100);
     assert_sees(&w, &one, "key", "1");
+    cr_assert_eq(entry_version(live(&w, "key")), w.seq, "also when the one behind it goes");
     shut(&w, &one);
     sweep(&w, 100);
     cr_assert_eq(kept_versions(&w), 0);

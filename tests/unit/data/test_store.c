@@ -3,7 +3,7 @@
 
 #include "data.h"
 #include "err.h"
-#include "guard.h"
+#include "../session/guard.h"
 #include "rng.h"
 #include "store.h"
 
@@ -312,6 +312,7 @@ Test(store_set, refused_in_a_read_only_transaction)
 
 /* --- store_parse_integer --- */
 
+/* clang-format off */
 static const struct {
     const char *text;
     int64_t value;
@@ -331,11 +332,12 @@ static const char *const bad_integers[] = {
     "18446744073709551617", "99999999999999999999", "-99999999999999999999", "000000000000000000000",
     "100000000000000000000000000000", "-00000000000000000001",
 };
+/* clang-format on */
 
 Test(store_parse_integer, the_one_canonical_form)
 {
     struct guard guard;
-    guard_init(&guard, 64);
+    cr_assert_eq(guard_init(&guard, 64), 0);
     for (size_t i = 0; i < sizeof(good_integers) / sizeof(good_integers[0]); i++) {
         int64_t value = 42;
         struct slice text = guard_copy(&guard, slice_str(good_integers[i].text));
@@ -348,7 +350,7 @@ Test(store_parse_integer, the_one_canonical_form)
 Test(store_parse_integer, anything_else)
 {
     struct guard guard;
-    guard_init(&guard, 64);
+    cr_assert_eq(guard_init(&guard, 64), 0);
     for (size_t i = 0; i < sizeof(bad_integers) / sizeof(bad_integers[0]); i++) {
         int64_t value;
         struct slice text = guard_copy(&guard, slice_str(bad_integers[i]));
@@ -375,7 +377,7 @@ Test(store_parse_integer, a_lone_minus_sign_is_not_read_past)
 {
     struct guard guard;
     int64_t value;
-    guard_init(&guard, 64);
+    cr_assert_eq(guard_init(&guard, 64), 0);
     cr_assert_not(store_parse_integer(guard_copy(&guard, S("-")), &value));
     guard_deinit(&guard);
 }
@@ -892,7 +894,17 @@ Test(store_commit, that_empties_a_partition_beside_many_new_ones)
 
 /* --- store_commit: conflicts --- */
 
-enum deed { NOTHING, CHANGE, CHANGE_TO_THE_SAME, DELETE, DELETE_AND_RECREATE, CREATE, CREATE_AND_DELETE, FLUSH, ELSEWHERE };
+enum deed {
+    NOTHING,
+    CHANGE,
+    CHANGE_TO_THE_SAME,
+    DELETE,
+    DELETE_AND_RECREATE,
+    CREATE,
+    CREATE_AND_DELETE,
+    FLUSH,
+    ELSEWHERE,
+};
 
 static void act(struct store *st, enum deed deed, const char *key)
 {
@@ -1219,7 +1231,7 @@ Test(store_prefetch, changes_nothing)
 
 struct view {
     struct txn t;
-    bool exists[COUNTED];  /* as it should see the keys */
+    bool exists[COUNTED];       /* as it should see the keys */
     signed char wrote[COUNTED]; /* 1 set, -1 deleted, 0 neither */
     bool flushed;
 };

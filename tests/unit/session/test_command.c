@@ -242,12 +242,33 @@ static const struct line_case wrong[] = {
 };
 
 static const struct line_case right[] = {
-    {"GET key", 1},     {"get 12345678", 1},    {"SET key value", 2},   {"SET key ", 2},  {"SET key a  b ", 2},
-    {"SET k 1234567890123456", 2}, {"DEL key", 1}, {"EXISTS key", 1},   {"INCR key", 1},  {"INCR key -5", 2},
-    {"INCR key 9223372036854775807", 2}, {"INCR key -9223372036854775808", 2}, {"MGET a", 1}, {"MGET a b c", 3},
-    {"DBSIZE", 0},      {"FLUSH", 0},           {"BEGIN", 0},           {"BEGIN serializable", 1},
-    {"Begin ReadOnly", 1}, {"COMMIT", 0},       {"ROLLBACK", 0},        {"PING", 0},      {"HELP", 0},
-    {"HELP GET", 1},    {"HELP ", 1},           {"QUIT", 0},            {"GET \xc3\xa4\xff", 1},
+    {"GET key", 1},
+    {"get 12345678", 1},
+    {"SET key value", 2},
+    {"SET key ", 2},
+    {"SET key a  b ", 2},
+    {"SET k 1234567890123456", 2},
+    {"DEL key", 1},
+    {"EXISTS key", 1},
+    {"INCR key", 1},
+    {"INCR key -5", 2},
+    {"INCR key 9223372036854775807", 2},
+    {"INCR key -9223372036854775808", 2},
+    {"MGET a", 1},
+    {"MGET a b c", 3},
+    {"DBSIZE", 0},
+    {"FLUSH", 0},
+    {"BEGIN", 0},
+    {"BEGIN serializable", 1},
+    {"Begin ReadOnly", 1},
+    {"COMMIT", 0},
+    {"ROLLBACK", 0},
+    {"PING", 0},
+    {"HELP", 0},
+    {"HELP GET", 1},
+    {"HELP ", 1},
+    {"QUIT", 0},
+    {"GET \xc3\xa4\xff", 1},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -438,7 +459,8 @@ Test(check_line, says_what_the_server_says)
         cr_assert_eq(buf_append(&s.in, "\r\n", 2), 0);
         struct request r = {0};
         struct slice bytes = slice_of(buf_head(&s.in), buf_len(&s.in));
-        cr_assert_eq(proto_text.decode(&s.decoder, bytes, command_line_max(&engine.limits.command), &r.raw), DECODED_REQUEST);
+        cr_assert_eq(proto_text.decode(&s.decoder, bytes, command_line_max(&engine.limits.command), &r.raw),
+                     DECODED_REQUEST);
         command_parse(&r, &engine.limits.command, words);
         session_run(&s, &r);
         cr_assert(slice_equal(slice_of(buf_head(&s.out), buf_len(&s.out)), slice_of(wanted, (size_t)len)),

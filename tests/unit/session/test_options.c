@@ -97,7 +97,8 @@ Test(options, the_defaults_are_those_of_the_documents)
 
 Test(options, nothing_is_left_of_the_command_line_before)
 {
-    cr_assert_eq(PARSE("--port", "1", "--bind", "::1", "--quiet-transactions", "--isolation", "serializable"), OPTIONS_RUN);
+    cr_assert_eq(PARSE("--port", "1", "--bind", "::1", "--quiet-transactions", "--isolation", "serializable"),
+                 OPTIONS_RUN);
     cr_assert_eq(parse_all((char *const[]){NULL}), OPTIONS_RUN);
     cr_assert_eq(o.port, 8888u);
     cr_assert_eq(o.bind_count, 0u);
@@ -186,8 +187,22 @@ static void check_refused(char *name, char *text)
 
 Test(options, what_is_no_number_is_refused)
 {
-    static char *const bad[] = {"",   " ",  "x",    "-1",  "+1",  " 1",   "1 ",  "1.5",
-                                "1x", "0x10", "1e3", "1KB", "1T", "K", "99999999999999999999999", "18446744073709551616"};
+    static char *const bad[] = {"",
+                                " ",
+                                "x",
+                                "-1",
+                                "+1",
+                                " 1",
+                                "1 ",
+                                "1.5",
+                                "1x",
+                                "0x10",
+                                "1e3",
+                                "1KB",
+                                "1T",
+                                "K",
+                                "99999999999999999999999",
+                                "18446744073709551616"};
     for (size_t b = 0; b < sizeof(bad) / sizeof(bad[0]); b++) {
         for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
             check_refused(numbers[i], bad[b]);
@@ -216,12 +231,24 @@ Test(options, a_size_that_overflows_is_refused)
 Test(options, numbers_out_of_range_are_refused)
 {
     static const struct number bad[] = {
-        {"--port", "65536", 0, 0},       {"--max-connections", "0", 0, 0},   {"--max-connections", "1000001", 0, 0},
-        {"--maxmemory", "65537G", 0, 0}, {"--history-max", "65537G", 0, 0},  {"--key-max", "0", 0, 0},
-        {"--key-max", "1048577", 0, 0},  {"--value-max", "67108865", 0, 0},  {"--tx-bytes", "0", 0, 0},
-        {"--tx-bytes", "65537G", 0, 0},  {"--tx-keys", "0", 0, 0},           {"--tx-keys", "100000001", 0, 0},
-        {"--tx-idle", "86401", 0, 0},    {"--answer-max", "1023", 0, 0},     {"--answer-max", "2G", 0, 0},
-        {"--pending-max", "0", 0, 0},    {"--pending-max", "1025M", 0, 0},   {"--unread-timeout", "86401", 0, 0},
+        {"--port", "65536", 0, 0},
+        {"--max-connections", "0", 0, 0},
+        {"--max-connections", "1000001", 0, 0},
+        {"--maxmemory", "65537G", 0, 0},
+        {"--history-max", "65537G", 0, 0},
+        {"--key-max", "0", 0, 0},
+        {"--key-max", "1048577", 0, 0},
+        {"--value-max", "67108865", 0, 0},
+        {"--tx-bytes", "0", 0, 0},
+        {"--tx-bytes", "65537G", 0, 0},
+        {"--tx-keys", "0", 0, 0},
+        {"--tx-keys", "100000001", 0, 0},
+        {"--tx-idle", "86401", 0, 0},
+        {"--answer-max", "1023", 0, 0},
+        {"--answer-max", "2G", 0, 0},
+        {"--pending-max", "0", 0, 0},
+        {"--pending-max", "1025M", 0, 0},
+        {"--unread-timeout", "86401", 0, 0},
         {"--partial-timeout", "86401", 0, 0},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -290,7 +317,8 @@ Test(options, quiet_transactions_is_a_switch)
 
 Test(options, help_names_every_option_with_its_default)
 {
-    static const char *const others[] = {"--bind", "--unix", "--isolation", "--quiet-transactions", "--help", "--version"};
+    static const char *const others[] = {"--bind", "--unix",   "--isolation", "--quiet-transactions",
+                                         "--help", "--version"};
     cr_assert_eq(PARSE("--help"), OPTIONS_DONE);
     cr_assert_str_empty(err);
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {

@@ -267,7 +267,8 @@ Test(decode, a_cr_inside_a_skipped_line_ends_nothing)
 
 Test(decode, several_long_lines_are_told_apart)
 {
-    CHECK("SET k vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\r\nGET kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk\n\r\nPING\r\n",
+    CHECK("SET k vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\r\nGET "
+          "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk\n\r\nPING\r\n",
           "(long) SET|\n(long) GET|\nPING\n");
 }
 
@@ -285,7 +286,8 @@ Test(decode, of_a_long_word_the_first_bytes_are_remembered)
 
 Test(decode, http_requests_are_foreign)
 {
-    static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PRI"};
+    static const char *const methods[] = {"GET",     "HEAD",  "POST",  "PUT",     "DELETE",
+                                          "OPTIONS", "PATCH", "TRACE", "CONNECT", "PRI"};
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
         char bytes[100];
         snprintf(bytes, sizeof(bytes), "%s / HTTP/1.1\r\nHost: a\r\nSET k v\r\n", methods[i]);

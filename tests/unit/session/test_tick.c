@@ -49,8 +49,9 @@ static void give(struct session *s, const char *text)
 /* What it has answered is exactly this; it is taken out. */
 static void check_out(struct session *s, const char *wanted)
 {
-    cr_assert(slice_equal(slice_of(buf_head(&s->out), buf_len(&s->out)), slice_str(wanted)), "got \"%.*s\" wanted \"%s\"",
-              (int)buf_len(&s->out), buf_len(&s->out) == 0 ? "" : buf_head(&s->out), wanted);
+    cr_assert(slice_equal(slice_of(buf_head(&s->out), buf_len(&s->out)), slice_str(wanted)),
+              "got \"%.*s\" wanted \"%s\"", (int)buf_len(&s->out), buf_len(&s->out) == 0 ? "" : buf_head(&s->out),
+              wanted);
     buf_consume(&s->out, buf_len(&s->out));
 }
 
@@ -159,7 +160,8 @@ Test(tick, a_flood_is_answered_in_bounded_parts_and_whole)
         while (buf_len(&flood.out) > 0) {
             char wanted[16];
             size_t len = (size_t)snprintf(wanted, sizeof(wanted), "%u\r\n", next++);
-            cr_assert(buf_len(&flood.out) >= len && memcmp(buf_head(&flood.out), wanted, len) == 0, "answer %u", next - 1);
+            cr_assert(buf_len(&flood.out) >= len && memcmp(buf_head(&flood.out), wanted, len) == 0, "answer %u",
+                      next - 1);
             buf_consume(&flood.out, len);
         }
     }
@@ -235,8 +237,8 @@ Test(tick, each_of_many_sessions_gets_its_own_answers)
     char text[200], wanted[200];
     for (size_t i = 0; i < COUNT; i++) {
         session_init(&s[i], &engine);
-        snprintf(text, sizeof(text), "SET k%zu v%zu\r\nGET k%zu\nBEGIN\nDEL k%zu\nGET k%zu\nROLLBACK\nGET k%zu\r\n", i, i, i, i,
-                 i, i);
+        snprintf(text, sizeof(text), "SET k%zu v%zu\r\nGET k%zu\nBEGIN\nDEL k%zu\nGET k%zu\nROLLBACK\nGET k%zu\r\n", i,
+                 i, i, i, i, i);
         give(&s[i], text);
     }
     run_once();
@@ -477,7 +479,8 @@ static size_t below(size_t n)
 
 static void say(struct client *c, const char *text, const char *wanted)
 {
-    c->in_len += (size_t)snprintf(c->in + c->in_len, sizeof(c->in) - c->in_len, "%s%s", text, below(2) == 0 ? "\n" : "\r\n");
+    c->in_len +=
+        (size_t)snprintf(c->in + c->in_len, sizeof(c->in) - c->in_len, "%s%s", text, below(2) == 0 ? "\n" : "\r\n");
     c->wanted_len += (size_t)snprintf(c->wanted + c->wanted_len, sizeof(c->wanted) - c->wanted_len, "%s", wanted);
 }
 
@@ -636,8 +639,8 @@ static void check_limit(size_t limit, uint64_t number)
     for (size_t i = 0; i < CLIENTS; i++) {
         struct client *c = &clients[i];
         cr_assert(slice_equal(slice_of(c->got, c->got_len), slice_of(c->wanted, c->wanted_len)),
-                  "limit %zu, seed %zu, client %zu: got\n%.*s\nwanted\n%.*s", limit, (size_t)number, i, (int)c->got_len, c->got,
-                  (int)c->wanted_len, c->wanted);
+                  "limit %zu, seed %zu, client %zu: got\n%.*s\nwanted\n%.*s", limit, (size_t)number, i, (int)c->got_len,
+                  c->got, (int)c->wanted_len, c->wanted);
         session_deinit(&c->s);
     }
     cr_assert(tick_is_idle(&tick));
@@ -674,8 +677,12 @@ static void begin_big(struct session *s)
     memset(line, 'v', sizeof(line));
     memcpy(line, "SET big ", 8);
     memcpy(line + 8 + BIG, "\r\n", 3);
-    mem_chunk_put(mem_chunk_get()); /* of use where every reserve moves the bytes */
     converse(s, line, "OK\r\n");
+    void *spare[] = {mem_chunk_get(), mem_chunk_get(),
+                     mem_chunk_get()}; /* for builds in which every reserve moves the bytes */
+    for (size_t i = 0; i < sizeof(spare) / sizeof(spare[0]); i++) {
+        mem_chunk_put(spare[i]);
+    }
 }
 
 Test(session, a_value_without_memory_is_err_full_and_the_session_lives)
@@ -716,8 +723,9 @@ Test(session, an_answer_without_memory_fails_the_transaction)
     run_once();
     mem_fail(0, false);
     check_out(&s, "ERR FULL no memory for the answer\r\n");
-    converse(&s, "COMMIT\nPING\n",
-             "ERR ABORTED the transaction is over, nothing of it was applied (FULL no memory for the answer)\r\n+PONG\r\n");
+    converse(
+        &s, "COMMIT\nPING\n",
+        "ERR ABORTED the transaction is over, nothing of it was applied (FULL no memory for the answer)\r\n+PONG\r\n");
     session_deinit(&s);
 }
 
