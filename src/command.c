@@ -240,7 +240,7 @@ static void run_ping(struct session *s, const struct request *r)
 static void run_quit(struct session *s, const struct request *r)
 {
     (void)r;
-    s->state = SESSION_CLOSING;
+    session_close(s);
 }
 
 static void run_help(struct session *s, const struct request *r)

@@ -11,6 +11,7 @@
 
 #define READ_SIZE_MIN 4096
 #define READ_SIZE_MAX TICK_IN_MAX
+#define SURPLUS_LINGERING_MAX 32
 #define BUFFERED_MAX TICK_IN_MAX /* input that waits to be run, over which no more is read */
 
 static struct conn *conn_of(const void *handle)
@@ -259,7 +260,7 @@ void conn_on_partial(struct conn *c)
     snprintf(text, sizeof(text), "the line was not ended within %zu s (--partial-timeout); closing",
              c->server->options->partial_seconds);
     session_error(s, ERR_SYNTAX, text);
-    s->state = SESSION_CLOSING;
+    session_close(s);
     conn_after_tick(s);
 }
 
@@ -306,11 +307,15 @@ static bool is_stranger(struct conn *c)
            !conn_is_local((const struct sockaddr *)&address);
 }
 
+/* A few of those turned away may linger, so that they learn why; in a flood the descriptors are worth more. */
 static void turn_away(struct conn *c, int err, const char *text)
 {
     session_error(&c->session, err, text);
-    c->session.state = SESSION_CLOSING;
+    session_close(&c->session);
     conn_after_tick(&c->session);
+    if (c->server->conn_count > c->server->conn_max + SURPLUS_LINGERING_MAX) {
+        conn_close(c);
+    }
 }
 
 static int open_handle(struct conn *c, uv_stream_t *listener)

@@ -1,4 +1,4 @@
-/* dict_entry: how an entry lies in memory. Only the dictionary and the history of entries (layer 1) look inside; all
+/* dict_entry: how an entry lies in memory. Only layer 1 (dict, history, txn) looks inside; all
  * others use the functions of dict.h. This is the one place that includes uthash.h.
  *
  *      one allocation:

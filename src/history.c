@@ -228,6 +228,8 @@ struct generation *generation_new(unsigned bits)
     return g;
 }
 
+#define RETIRE_AT_ONCE 1024 /* entries: a FLUSH of fewer frees them itself, so that many of them do not pile up */
+
 static void generation_retire(struct history *h, struct generation *g)
 {
     if (g->newer != NULL) {
@@ -237,6 +239,13 @@ static void generation_retire(struct history *h, struct generation *g)
         g->older->newer = g->newer;
     }
     h->bytes -= g->charged;
+    if (g->dict.count <= RETIRE_AT_ONCE) {
+        while (dict_drain(&g->dict, RETIRE_AT_ONCE, cut_off_past) > 0) {
+        }
+        dict_deinit(&g->dict);
+        mem_free(g);
+        return;
+    }
     g->next = h->dying;
     h->dying = g;
 }

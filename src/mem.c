@@ -88,15 +88,15 @@ size_t mem_used(void)
 
 void *mem_chunk_get(void)
 {
-    if (pooled > 0) {
-        return pool[--pooled];
-    }
-    return must_fail() ? NULL : malloc(MEM_CHUNK);
+    void *chunk = pooled > 0 ? pool[--pooled] : must_fail() ? NULL : malloc(MEM_CHUNK);
+    used += chunk == NULL ? 0 : MEM_CHUNK;
+    return chunk;
 }
 
 void mem_chunk_put(void *chunk)
 {
     assert(chunk != NULL);
+    used -= MEM_CHUNK;
     if (pooled < POOL_MAX) {
         pool[pooled++] = chunk;
     } else {

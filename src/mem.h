@@ -20,7 +20,7 @@ void mem_free(void *ptr);
 /* Bytes that an allocation really has, never less than was asked for; all of them may be used. */
 size_t mem_size(const void *ptr);
 
-/* Bytes allocated now, as the allocator rounds them, pooled chunks left out. */
+/* Bytes allocated now, as the allocator rounds them; of chunks, those handed out. */
 size_t mem_used(void);
 
 /* Chunks of MEM_CHUNK bytes, kept warm in a pool: last returned, first handed out. NULL without memory. */

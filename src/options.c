@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdint.h>
@@ -112,11 +113,22 @@ static int set_number(const struct option_row *row, const char *text, size_t *fi
     return 0;
 }
 
+static bool is_address(const char *text)
+{
+    unsigned char bytes[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
+}
+
 static int set_field(struct options *o, const struct option_row *row, const char *text)
 {
     char *field = (char *)o + row->offset;
     switch (row->kind) {
     case KIND_ADDRESS:
+        if (!is_address(text)) {
+            fprintf(stderr, "txkv-server: --%s '%s': an IPv4 or IPv6 address is wanted, such as 127.0.0.1 or ::1\n", row->name,
+                    text);
+            return -1;
+        }
         if (o->bind_count == OPTIONS_BINDS_MAX) {
             fprintf(stderr, "txkv-server: --bind: at most %d addresses\n", OPTIONS_BINDS_MAX);
             return -1;

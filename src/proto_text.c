@@ -135,7 +135,8 @@ static enum decoded decode(struct decoder *d, struct slice bytes, size_t line_ma
     }
     struct slice line = slice_of(bytes.data, len);
     cut_line(line, out);
-    if (!d->began && is_http_method(out->verb) && ends_with_http_version(line)) {
+    bool http = is_http_method(out->verb) || begins_like_http(out->tail);
+    if (!d->began && http && ends_with_http_version(line)) {
         return DECODED_FOREIGN;
     }
     d->began = true;

@@ -272,7 +272,7 @@ static void remove_stale_socket(const char *path)
     if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode)) {
         return;
     }
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 && errno == ECONNREFUSED) {
         unlink(path);

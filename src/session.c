@@ -112,7 +112,8 @@ void session_run(struct session *s, const struct request *r)
     s->answer_failed = false;
     if (s->txn.state == TXN_FAILED) {
         run_failed(s, r);
-    } else if (s->txn.state == TXN_OPEN && r->command != NULL && r->command->flags & COMMAND_BEGINS) {
+    } else if (s->txn.state == TXN_OPEN && r->command != NULL && r->command->flags & COMMAND_BEGINS &&
+               !r->raw.too_long) {
         session_answer(s, s->proto->error(&s->out, ERR_INTX, "a transaction is open and goes on; COMMIT or ROLLBACK ends it"));
     } else if (r->error < 0) {
         run_wrong(s, r);
@@ -125,9 +126,12 @@ void session_run(struct session *s, const struct request *r)
         buf_truncate(&s->out, mark);
         session_error(s, ERR_FULL, "no memory for the answer");
     }
-    if (s->state == SESSION_CLOSING) {
-        store_rollback(&s->engine->store, &s->txn);
-    }
+}
+
+void session_close(struct session *s)
+{
+    s->state = SESSION_CLOSING;
+    store_rollback(&s->engine->store, &s->txn);
 }
 
 bool session_give_up(struct session *s)
@@ -151,6 +155,5 @@ void session_refuse(struct session *s)
         s->state = SESSION_BROKEN;
         return;
     }
-    s->state = SESSION_CLOSING;
-    store_rollback(&s->engine->store, &s->txn);
+    session_close(s);
 }

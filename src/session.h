@@ -67,6 +67,9 @@ void session_refuse(struct session *s);
  * dropped. False where `in` holds nothing that could be dropped. Only while no request of it can run. */
 bool session_give_up(struct session *s);
 
+/* Ends it: its transaction is discarded, nothing more is run; what `out` holds is owed. */
+void session_close(struct session *s);
+
 /* Whether it may run requests now. */
 bool session_can_run(const struct session *s);
 

@@ -23,6 +23,7 @@ struct store {
     uint64_t keyset_version; /* of the newest commit that added or removed a key */
     uint64_t keys;           /* keys that exist */
     uint64_t expired;        /* transactions expired so far */
+    size_t changes;          /* writes since the last store_tend */
     unsigned bits;           /* log2 of the partitions */
 #ifdef TXKV_FAULTS
     struct dict half; /* what FAULT(half_commit_visible) holds back */

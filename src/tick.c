@@ -179,7 +179,11 @@ void tick_run(struct tick *t, void (*done)(struct session *s))
             tick_add(t, s);
         } else if (!s->more && s->in_ended && s->state == SESSION_OPEN) {
             s->more = !session_can_run(s); /* comes back when its output has drained */
-            s->state = s->more ? SESSION_OPEN : SESSION_CLOSING; /* the rest is an unterminated line: it never runs */
+            if (!s->more) {
+                session_close(s); /* the rest is an unterminated line: it never runs */
+            } else if (buf_len(&s->in) == 0) {
+                store_rollback(&s->engine->store, &s->txn); /* no COMMIT can come any more: its snapshot need not wait */
+            }
         }
         done(s);
     }

@@ -465,14 +465,25 @@ static bool is_http(const char *line, size_t len, size_t verb_len, const char *t
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
         method = method || (strlen(methods[i]) == verb_len && memcmp(methods[i], line, verb_len) == 0);
     }
-    if (!method || tail == NULL) {
+    if (tail == NULL) {
         return false;
     }
+    size_t left = (size_t)(line + (too_long ? 16 : len) - tail);
+    bool target = left > 0 && (tail[0] == '/' || (left >= 4 && memcmp(tail, "http", 4) == 0));
     if (too_long) {
-        size_t left = (size_t)(line + 16 - tail);
-        return left > 0 && (tail[0] == '/' || (left >= 4 && memcmp(tail, "http", 4) == 0));
+        return method && target;
     }
-    return len >= 9 && memcmp(line + len - 9, " HTTP/", 6) == 0;
+    return (method || target) && len >= 9 && memcmp(line + len - 9, " HTTP/", 6) == 0;
+}
+
+/* The length of the verb that bytes begin with: up to a space or a CR. */
+static size_t verb_length(const char *bytes, size_t len)
+{
+    size_t verb_len = 0;
+    while (verb_len < len && bytes[verb_len] != ' ' && bytes[verb_len] != '\r') {
+        verb_len++;
+    }
+    return verb_len;
 }
 
 static bool is_foreign_start(const char *bytes, size_t len)
@@ -497,10 +508,7 @@ void model_line(struct model *m, int client, const char *line, size_t len, struc
     }
     bool too_long = len > MODEL_LINE_MAX;
     size_t seen = too_long ? 16 : len;
-    size_t verb_len = 0;
-    while (verb_len < seen && line[verb_len] != ' ' && line[verb_len] != '\r') {
-        verb_len++;
-    }
+    size_t verb_len = verb_length(line, seen);
     const char *space = memchr(line, ' ', seen);
     const char *tail = space == NULL ? NULL : space + 1;
     if (!c->began && (is_foreign_start(line, len) || is_http(line, len, verb_len, tail, too_long))) {
@@ -531,7 +539,7 @@ void model_line(struct model *m, int client, const char *line, size_t len, struc
         }
         say_error(a, "ERR ABORTED");
         c->state = code == NULL && which == COMMIT ? NONE : FAILED;
-    } else if (c->state == OPEN && which == BEGIN) {
+    } else if (c->state == OPEN && which == BEGIN && !too_long) {
         say_error(a, "ERR INTX");
     } else if (code != NULL) {
         bool refused = which == BEGIN && c->state == NONE;
@@ -555,7 +563,13 @@ void model_line(struct model *m, int client, const char *line, size_t len, struc
 void model_partial(struct model *m, int client, const char *bytes, size_t len, struct model_answer *a)
 {
     struct model_client *c = &m->clients[client];
-    if (len > 0 && !c->closed && !c->began && is_foreign_start(bytes, len)) {
+    if (len == 0 || c->closed || c->began) {
+        return;
+    }
+    bool too_long = len > MODEL_LINE_MAX + 1; /* the last byte may be the CR of the line's end */
+    const char *space = memchr(bytes, ' ', too_long ? 16 : len);
+    size_t verb_len = verb_length(bytes, too_long ? 16 : len);
+    if (is_foreign_start(bytes, len) || (too_long && space != NULL && is_http(bytes, len, verb_len, space + 1, true))) {
         refuse(c, a);
     }
 }

@@ -602,19 +602,33 @@ Test(history_flush, without_a_snapshot_the_old_generation_is_freed_in_slices)
 {
     struct world w;
     world_init(&w);
-    for (unsigned long n = 0; n < 100; n++) {
+    for (unsigned long n = 0; n < 2000; n++) {
         place(&w, entry_new(numbered(n), hash_of(numbered(n)), S("value")));
     }
     flush(&w);
     cr_assert_eq(w.h.bytes, 0);
     cr_assert_null(w.g->older);
-    for (size_t left = 101; left > 0;) {
+    for (size_t left = 2001; left > 0;) {
         size_t slice = left < 8 ? left : 8;
         size_t used = mem_used();
         check(sweep(&w, 8) == slice);
         check(mem_used() < used);
         left -= slice;
     }
+    cr_assert_eq(sweep(&w, 8), 0);
+    world_deinit(&w);
+}
+
+Test(history_flush, without_a_snapshot_a_small_generation_is_freed_at_once)
+{
+    struct world w;
+    world_init(&w);
+    for (unsigned long n = 0; n < 100; n++) {
+        place(&w, entry_new(numbered(n), hash_of(numbered(n)), S("value")));
+    }
+    flush(&w);
+    cr_assert_eq(w.h.bytes, 0);
+    cr_assert_null(w.h.dying);
     cr_assert_eq(sweep(&w, 8), 0);
     world_deinit(&w);
 }
