@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@
 #include "mem.h"
 #include "store.h"
 
+#define PASSES 3
 #define PROBES 2000000U
 #define GROUP 16
 #define KEY_BYTES 16
@@ -27,15 +30,16 @@ static uint64_t now_ns(void)
     return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
 }
 
+/* Bytes of memory that is this process's alone. */
 static size_t resident(void)
 {
     FILE *f = fopen("/proc/self/statm", "r");
-    unsigned long pages = 0, shared = 0;
-    if (f == NULL || fscanf(f, "%lu %lu", &pages, &shared) != 2) {
+    unsigned long all = 0, present = 0, shared = 0;
+    if (f == NULL || fscanf(f, "%lu %lu %lu", &all, &present, &shared) != 3) {
         exit(1);
     }
     fclose(f);
-    return shared * (size_t)sysconf(_SC_PAGESIZE);
+    return (present - shared) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static struct slice key_at(char *text, uint64_t number)
@@ -62,6 +66,11 @@ struct growth {
     size_t bytes; /* resident, above the start */
 };
 
+/* The least time of each insert over all passes, which the processes share. A stop that an insert makes comes at the same
+ * insert of each pass; one that the machine makes (a page of memory that its host has to find, a stolen moment that counts as
+ * ours) does not. */
+static uint32_t *least_ns;
+
 static struct growth grow(struct store *st, uint64_t keys)
 {
     struct growth g = {0};
@@ -77,6 +86,8 @@ static struct growth grow(struct store *st, uint64_t keys)
         uint64_t took = now_ns() - start;
         g.total_ns += took;
         g.longest_ns = took > g.longest_ns ? took : g.longest_ns;
+        least_ns[i] = took < least_ns[i] ? (uint32_t)took : least_ns[i];
+        mem_tend();
     }
     g.bytes = resident() - before;
     return g;
@@ -111,33 +122,74 @@ static double look_up(struct store *st, uint64_t keys, bool grouped, bool only_h
     return each;
 }
 
-static void report(uint64_t keys)
+static uint64_t longest_of_least(uint64_t keys)
+{
+    uint64_t longest = 0;
+    for (uint64_t i = 0; i < keys; i++) {
+        longest = least_ns[i] > longest ? least_ns[i] : longest;
+    }
+    return longest;
+}
+
+static void report_flush(struct store *st)
+{
+    store_tend(st); /* as a server does after each tick: the next slice is no larger for what was written before */
+    uint64_t start = now_ns();
+    store_flush(st, NULL);
+    uint64_t flush_ns = now_ns() - start;
+    uint64_t longest = 0;
+    for (bool more = true; more;) {
+        start = now_ns();
+        more = store_tend(st);
+        more = mem_tend() || more;
+        uint64_t took = now_ns() - start;
+        longest = took > longest ? took : longest;
+    }
+    printf("|            | FLUSH %.3f ms, then the longest slice of freeing %.3f ms\n", (double)flush_ns / 1e6,
+           (double)longest / 1e6);
+}
+
+static void pass(uint64_t keys, bool last)
 {
     struct store st;
     if (store_init(&st, &limits, STORE_PARTITION_BITS) < 0) {
         exit(1);
     }
     struct growth g = grow(&st, keys);
+    if (!last) {
+        exit(0);
+    }
     double base = look_up(&st, keys, false, true);
     double single = look_up(&st, keys, false, false) - base;
     double grouped = look_up(&st, keys, true, false) - base;
-    printf("| %10llu | %8.0f | %8.0f | %8.0f | %10.3f | %10.1f |\n", (unsigned long long)keys, single, grouped,
-           (double)g.total_ns / (double)keys, (double)g.longest_ns / 1e6, (double)g.bytes / (double)keys);
-    fflush(stdout);
-    store_tend(&st); /* as a server does after each tick: the next slice is no larger for what was written before */
-    uint64_t start = now_ns();
-    store_flush(&st, NULL);
-    uint64_t flush_ns = now_ns() - start;
-    uint64_t longest = 0;
-    for (bool more = true; more;) {
-        start = now_ns();
-        more = store_tend(&st);
-        uint64_t took = now_ns() - start;
-        longest = took > longest ? took : longest;
-    }
-    printf("|            | FLUSH %.3f ms, then the longest slice of freeing %.3f ms\n", (double)flush_ns / 1e6,
-           (double)longest / 1e6);
+    printf("| %10llu | %8.0f | %8.0f | %8.0f | %10.3f | %10.3f | %10.1f |\n", (unsigned long long)keys, single, grouped,
+           (double)g.total_ns / (double)keys, (double)longest_of_least(keys) / 1e6, (double)g.longest_ns / 1e6,
+           (double)g.bytes / (double)keys);
+    report_flush(&st);
     store_deinit(&st);
+    exit(0);
+}
+
+/* Each pass in a process of its own: none uses memory that an earlier one has left. */
+static void report(uint64_t keys)
+{
+    least_ns = mmap(NULL, keys * sizeof(*least_ns), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (least_ns == MAP_FAILED) {
+        exit(1);
+    }
+    memset(least_ns, 0xff, keys * sizeof(*least_ns));
+    for (int i = 1; i <= PASSES; i++) {
+        int status;
+        fflush(stdout);
+        pid_t pid = fork();
+        if (pid == 0) {
+            pass(keys, i == PASSES);
+        }
+        if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
+            exit(1);
+        }
+    }
+    munmap(least_ns, keys * sizeof(*least_ns));
 }
 
 unsigned micro_uthash_default(const char *key, size_t len); /* micro_default_hash.c */
@@ -188,8 +240,11 @@ int main(int argc, char **argv)
         return 2;
     }
     printf("16-byte keys, 16-byte values; ns per lookup of random keys beyond making and hashing the key\n\n");
-    printf("| %10s | %8s | %8s | %8s | %10s | %10s |\n", "keys", "one ns", "by 16 ns", "insert", "longest ms", "bytes/key");
-    printf("|-----------:|---------:|---------:|---------:|-----------:|-----------:|\n");
+    printf("longest: of all inserts, each at its best of %d passes; and in the last pass alone, with the machine's own stops\n\n",
+           PASSES);
+    printf("| %10s | %8s | %8s | %8s | %10s | %10s | %10s |\n", "keys", "one ns", "by 16 ns", "insert", "longest ms", "one pass",
+           "bytes/key");
+    printf("|-----------:|---------:|---------:|---------:|-----------:|-----------:|-----------:|\n");
     if (most > 1000000U) {
         report(1000000U);
     }

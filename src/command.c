@@ -118,6 +118,7 @@ static int mget_group(struct session *s, const struct slice *keys, size_t count,
         hashes[i] = hash_of(keys[i]);
     }
     store_prefetch(&s->engine->store, hashes, count);
+    s->engine->store.steps += count;
     for (size_t i = 0; i < count; i++) {
         struct slice value;
         int found = store_get(&s->engine->store, session_txn(s), keys[i], hashes[i], &value);

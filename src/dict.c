@@ -343,5 +343,5 @@ uint64_t entry_version(const struct entry *e)
 
 size_t entry_bytes(const struct entry *e)
 {
-    return mem_size(e) + sizeof(size_t);
+    return mem_cost(e);
 }

@@ -8,17 +8,24 @@
 
 #define MEM_CHUNK ((size_t)16384) /* bytes of a pooled chunk */
 
-/* Sets the allocator up; once, before anything is allocated. Freed memory stays with the process for the next data: giving
- * a gigabyte back to the system stops the loop for most of a second, and nothing says when it will happen. */
+/* Sets the allocator up; once, before anything is allocated. Small blocks are slabs (slab.h), which go back to the system by
+ * mem_tend; larger ones stay with the process for the next data: giving a gigabyte back to the system at once stops the loop
+ * for most of a second, and nothing says when it will happen. Without it, all is malloc's. */
 void mem_init(void);
 
-/* At least size bytes, or NULL. The caller owns them until mem_free. */
+/* A slice of giving freed memory back to the system. True when there is more of it. */
+bool mem_tend(void);
+
+/* At least size bytes, aligned to 8, or NULL. The caller owns them until mem_free. */
 void *mem_alloc(size_t size);
 void *mem_calloc(size_t size);
 void mem_free(void *ptr);
 
 /* Bytes that an allocation really has, never less than was asked for; all of them may be used. */
 size_t mem_size(const void *ptr);
+
+/* Bytes that an allocation takes of the machine's memory: mem_size, and the allocator's own of it. */
+size_t mem_cost(const void *ptr);
 
 /* Bytes allocated now, as the allocator rounds them; of chunks, those handed out. */
 size_t mem_used(void);

@@ -60,6 +60,7 @@ static void on_check(uv_check_t *check)
     struct server *server = check->data;
     tick_run(&server->tick, conn_after_tick);
     bool more = store_tend(&server->engine.store);
+    more = mem_tend() || more;
     keep_awake(server, more || !tick_is_idle(&server->tick));
 }
 

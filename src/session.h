@@ -45,6 +45,7 @@ struct session {
     bool ready;               /* stands in it */
     bool more;                /* it may have requests to run although no bytes come */
     unsigned group_requests;  /* requests in the tick's group, not yet run */
+    size_t extra;             /* of this tick's share: requests' worth of work that long commands took beyond one each */
     uint64_t requests;        /* run so far */
 };
 

@@ -292,6 +292,7 @@ uint64_t store_count(struct store *st, struct txn *t)
         return st->keys;
     }
     struct counting counting = {st, t, 0};
+    st->steps += t->shadow.count;
     if (!t->flushed) {
         t->read_keyset = t->mode == TXN_SERIALIZABLE;
         counting.keys = t->holder.snapshot->keys;
@@ -500,6 +501,7 @@ int store_commit(struct store *st, struct txn *t)
     size_t writes = t->writes;
     uint64_t seq;
     int rc = 0;
+    st->steps += t->shadow.count;
     if (t->writes == 0 && !t->flushed) {
         goto end;
     }

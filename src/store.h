@@ -24,6 +24,7 @@ struct store {
     uint64_t keys;           /* keys that exist */
     uint64_t expired;        /* transactions expired so far */
     size_t changes;          /* writes since the last store_tend */
+    uint64_t steps;          /* keys that commands went through beyond the one that each may have; for fairness */
     unsigned bits;           /* log2 of the partitions */
 #ifdef TXKV_FAULTS
     struct dict half; /* what FAULT(half_commit_visible) holds back */

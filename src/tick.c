@@ -53,6 +53,21 @@ static void prefetch(struct tick *t)
     }
 }
 
+/* Whether it may run requests, and long ones have not used its share up. */
+static bool may_run(const struct session *s)
+{
+    return session_can_run(s) && s->extra < TICK_REQUESTS_MAX;
+}
+
+static void execute_one(struct session *s, const struct request *r)
+{
+    const struct store *st = &s->engine->store;
+    uint64_t before = st->steps;
+    s->requests++;
+    session_run(s, r);
+    s->extra += (size_t)(st->steps - before) / TICK_STEPS;
+}
+
 static void execute(struct tick *t)
 {
     for (size_t i = 0; i < t->count; i++) {
@@ -60,9 +75,8 @@ static void execute(struct tick *t)
         size_t consumed = t->requests[i].raw.consumed;
         s->group_requests--;
         s->decoded -= consumed;
-        if (session_can_run(s)) {
-            s->requests++;
-            session_run(s, &t->requests[i]);
+        if (may_run(s)) {
+            execute_one(s, &t->requests[i]);
             buf_consume(&s->in, consumed);
         } else {
             s->decoder.scanned = 0; /* it stays in the input and is decoded again */
@@ -124,7 +138,7 @@ static bool take_one(struct tick *t, struct session *s, struct share *share)
     }
     /* The rest changes the decoder's state or drops bytes, which cannot be taken back: what stands before must have run. */
     run_group(t);
-    if (!session_can_run(s)) {
+    if (!may_run(s)) {
         s->decoder = before;
         s->decoder.scanned = 0;
         s->more = true;
@@ -147,8 +161,9 @@ static bool take_one(struct tick *t, struct session *s, struct share *share)
 static bool take_share(struct tick *t, struct session *s)
 {
     struct share share = {.out_limit = session_pending(s) + TICK_OUT_MAX};
+    s->extra = 0;
     while (session_can_run(s)) {
-        if (share.requests >= TICK_REQUESTS_MAX || share.in_bytes >= TICK_IN_MAX ||
+        if (share.requests + s->extra >= TICK_REQUESTS_MAX || share.in_bytes >= TICK_IN_MAX ||
             session_pending(s) > share.out_limit) {
             return true;
         }

@@ -12,6 +12,7 @@
 
 #define TICK_GROUP 16           /* requests prefetched together */
 #define TICK_REQUESTS_MAX 1024  /* per session and tick */
+#define TICK_STEPS 16           /* keys that a long command goes through, for which it counts as one request more */
 #define TICK_IN_MAX 65536       /* bytes decoded per session and tick */
 #define TICK_OUT_MAX 262144     /* bytes answered per session and tick, and at most one group of requests more */
 

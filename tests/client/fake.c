@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -12,7 +13,6 @@
 #include "check.h"
 
 #define PAUSE_US 150
-#define STALL_US 400000
 
 struct player {
     int listener;
@@ -83,6 +83,13 @@ static void play_hang(struct player *p)
     }
 }
 
+static void play_stall(struct player *p)
+{
+    struct pollfd fd = {.fd = p->fd, .events = POLLIN};
+    while (poll(&fd, 1, -1) < 0) {
+    }
+}
+
 static void play_step(struct player *p, const char *step)
 {
     if (strncmp(step, "> ", 2) == 0) {
@@ -96,7 +103,9 @@ static void play_step(struct player *p, const char *step)
     } else if (strcmp(step, "accept") == 0) {
         play_accept(p, step);
     } else if (strcmp(step, "stall") == 0) {
-        usleep(STALL_US);
+        play_stall(p);
+    } else if (strcmp(step, "pause") == 0) {
+        raise(SIGSTOP);
     } else if (strcmp(step, "hang") == 0) {
         play_hang(p);
     } else {
@@ -137,6 +146,13 @@ struct fake fake_start(const char *const *script, size_t chunk)
     }
     close(p.listener);
     return f;
+}
+
+void fake_go_on(struct fake f)
+{
+    int status = 0;
+    CHECK(waitpid(f.pid, &status, WUNTRACED) == f.pid && WIFSTOPPED(status));
+    CHECK(kill(f.pid, SIGCONT) == 0);
 }
 
 void fake_end(struct fake f)

@@ -382,9 +382,10 @@ static void test_a_line_not_sent_whole_did_not_run(void)
 /* What the server said before it dropped the connection is read even when nothing can be sent any more. */
 static void test_last_words(void)
 {
-    const char *script[] = {"< ERR FULL too many connections", "reset", NULL};
+    const char *script[] = {"< ERR FULL too many connections", "pause", "reset", NULL};
     struct fake f = fake_start(script, 0);
-    struct txkv *c = connect_to(f);
+    struct txkv *c = connect_to(f); /* a reset while it connects would be a failure to connect */
+    fake_go_on(f);
     fake_end(f);
     CHECK_INT(txkv_ping(c), TXKV_ERR_FULL);
     CHECK_INT(txkv_ping(c), TXKV_ERR_LOST);

@@ -230,6 +230,54 @@ Test(tick, bytes_answered_in_one_tick_are_bounded)
     session_deinit(&s);
 }
 
+#define LONG_KEYS 9000U /* in a transaction: counting it goes through all of them */
+#define LONG_COUNTS 100U
+
+static void give_transaction(struct session *s)
+{
+    char line[32];
+    give(s, "BEGIN\r\n");
+    for (unsigned i = 0; i < LONG_KEYS; i++) {
+        snprintf(line, sizeof(line), "SET %u v\r\n", i);
+        give(s, line);
+    }
+    while (!tick_is_idle(&tick)) {
+        run_once();
+        buf_consume(&s->out, buf_len(&s->out));
+    }
+}
+
+Test(tick, a_long_command_takes_the_share_of_many)
+{
+    struct session s, other;
+    size_t ticks = 0;
+    size_t bytes = 0;
+    session_init(&s, &engine);
+    session_init(&other, &engine);
+    give_transaction(&s);
+    for (unsigned i = 0; i < LONG_COUNTS; i++) {
+        give(&s, "DBSIZE\r\n");
+    }
+    while (!tick_is_idle(&tick)) {
+        uint64_t before = s.requests;
+        give(&other, "PING\r\n");
+        run_once();
+        ticks++;
+        check_out(&other, "+PONG\r\n");
+        cr_assert_leq(s.requests - before, TICK_REQUESTS_MAX * TICK_STEPS / LONG_KEYS + 1);
+        bytes += buf_len(&s.out);
+        buf_consume(&s.out, buf_len(&s.out));
+        if (bytes == LONG_COUNTS * strlen("9000\r\n")) {
+            break;
+        }
+    }
+    cr_assert_geq(ticks, LONG_COUNTS / 2);
+    cr_assert_eq(bytes, LONG_COUNTS * strlen("9000\r\n"));
+    converse(&s, "COMMIT\r\nDBSIZE\r\n", "OK\r\n9000\r\n");
+    session_deinit(&s);
+    session_deinit(&other);
+}
+
 Test(tick, each_of_many_sessions_gets_its_own_answers)
 {
     enum { COUNT = 50 };

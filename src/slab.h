@@ -1,0 +1,49 @@
+/* slab: small allocations, in classes 8 bytes apart, without a header. Entries are most of the memory of a full server: a
+ * general allocator rounds them to 16 bytes and adds 8.
+ *
+ *      reserved addresses:  | slab 0 | slab 1 | slab 2 | ...          256 KiB each, all blocks of one are of one class
+ *      a slab:              | block | block | free -> | free | never used ...                                |
+ *
+ * The slabs' records lie apart, so that freeing a block touches no other memory of its slab. A slab without blocks in use
+ * serves any class; its pages go back to the system in slices (slab_give_back), so no single call takes long.
+ *
+ * Invariant: a slab is on its class's list of open slabs exactly when it has blocks in use and room for more. One thread. */
+#ifndef TXKV_SLAB_H
+#define TXKV_SLAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SLAB_SHIFT 18U
+#define SLAB_BYTES ((size_t)1 << SLAB_SHIFT)
+#define SLAB_BLOCK_MAX ((size_t)512)    /* bytes; larger blocks are somebody else's */
+#define SLAB_REGION ((size_t)256 << 30) /* bytes of addresses, which cost nothing until they are used */
+
+extern char *slab_base; /* start of the reserved addresses; NULL: there are none */
+
+/* Reserves the addresses. Without them (a limit on address space) slab_alloc has nothing to give. */
+void slab_init(void);
+
+/* A block of at least size bytes (1 to SLAB_BLOCK_MAX), aligned to 8 bytes, or NULL without memory. */
+void *slab_alloc(size_t size);
+
+/* Frees a block that slab_owns. */
+void slab_free(void *block);
+
+/* Bytes of a block that slab_owns. */
+size_t slab_size(const void *block);
+
+static inline bool slab_owns(const void *block)
+{
+    return slab_base != NULL && (uintptr_t)block - (uintptr_t)slab_base < SLAB_REGION;
+}
+
+/* Gives the pages of one unused slab back to the system, as far as more are unused than are kept. True when there may be
+ * another. */
+bool slab_give_back(void);
+
+/* Bytes of the slabs that are in use or kept. */
+size_t slab_held(void);
+
+#endif
