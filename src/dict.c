@@ -77,8 +77,8 @@ int dict_init(struct dict *d, unsigned bits)
 {
     assert(bits <= 16);
     *d = (struct dict){.bits = bits};
-    d->heads = bits == 0 ? &d->only : mem_calloc(sizeof(struct entry *) << bits);
-    return d->heads == NULL ? -1 : 0;
+    d->parts = bits == 0 ? &d->only : mem_calloc(sizeof(struct dict_partition) << bits);
+    return d->parts == NULL ? -1 : 0;
 }
 
 void dict_deinit(struct dict *d)
@@ -86,21 +86,29 @@ void dict_deinit(struct dict *d)
     while (dict_drain(d, SIZE_MAX, NULL) > 0) {
     }
     if (d->bits > 0) {
-        mem_free(d->heads);
+        mem_free(d->parts);
     }
-    d->heads = NULL;
+    d->parts = NULL;
 }
 
-static size_t partition_of(const struct dict *d, uint32_t hash)
+static struct dict_partition *partition_of(const struct dict *d, uint32_t hash)
 {
-    return d->bits == 0 ? 0 : hash >> (32 - d->bits);
+    return d->bits == 0 ? d->parts : &d->parts[hash >> (32 - d->bits)];
+}
+
+/* After each change of the head or its table. */
+static void follow_table(struct dict_partition *p)
+{
+    p->buckets = p->head == NULL ? NULL : p->head->hh.tbl->buckets;
+    p->mask = p->head == NULL ? 0 : p->head->hh.tbl->num_buckets - 1;
 }
 
 size_t dict_drain(struct dict *d, size_t limit, void (*on_free)(struct entry *e))
 {
     size_t freed = 0;
     while (d->drained < (size_t)1 << d->bits && freed < limit) {
-        struct entry *e = d->heads[d->drained];
+        struct dict_partition *p = &d->parts[d->drained];
+        struct entry *e = p->head;
         if (e == NULL) {
             d->drained++;
             continue;
@@ -118,30 +126,53 @@ size_t dict_drain(struct dict *d, size_t limit, void (*on_free)(struct entry *e)
             freed++;
             e = next;
         }
-        d->heads[d->drained] = e;
+        p->head = e;
         if (e == NULL) {
             dict_table_free(table->buckets, table->num_buckets * sizeof(struct UT_hash_bucket));
             dict_table_free(table, sizeof(*table));
         }
+        follow_table(p);
     }
-    if (d->bits == 0 && d->only == NULL) {
+    if (d->bits == 0 && d->only.head == NULL) {
         d->drained = 0; /* a shadow map is used again */
     }
     return freed;
 }
 
-struct entry *dict_find(const struct dict *d, struct slice key, uint32_t hash)
+/* Keys are short: a call of memcmp would cost more than it compares. */
+static bool same_bytes(const char *a, const char *b, size_t len)
 {
-    struct entry *head = d->heads[partition_of(d, hash)];
-    struct entry *found;
-    HASH_FIND_BYHASHVALUE(hh, head, key.data, (unsigned)key.len, hash, found);
-    return found;
+    uint64_t x, y;
+    for (; len >= sizeof(x); len -= sizeof(x), a += sizeof(x), b += sizeof(x)) {
+        memcpy(&x, a, sizeof(x));
+        memcpy(&y, b, sizeof(y));
+        if (x != y) {
+            return false;
+        }
+    }
+    while (len > 0 && *a == *b) {
+        a++;
+        b++;
+        len--;
+    }
+    return len == 0;
 }
 
-static void expand_if_loaded(const struct dict *d, size_t partition)
+/* As HASH_FIND_BYHASHVALUE, from the partition's own copy of where the buckets are. */
+struct entry *dict_find(const struct dict *d, struct slice key, uint32_t hash)
 {
-    UT_hash_table *table = d->heads[partition]->hh.tbl;
-    size_t spread = 192 + ((partition << 7) >> d->bits);
+    const struct dict_partition *p = partition_of(d, hash);
+    UT_hash_handle *hh = p->buckets == NULL ? NULL : p->buckets[hash & p->mask].hh_head;
+    while (hh != NULL && !(hh->hashv == hash && hh->keylen == key.len && same_bytes(hh->key, key.data, key.len))) {
+        hh = hh->hh_next;
+    }
+    return (struct entry *)(void *)hh;
+}
+
+static void expand_if_loaded(const struct dict *d, struct dict_partition *p)
+{
+    UT_hash_table *table = p->head->hh.tbl;
+    size_t spread = 192 + (((size_t)(p - d->parts) << 7) >> d->bits);
     size_t limit = ((size_t)table->num_buckets * LOAD_LIMIT_256 * spread) >> 16;
     if (table->num_items > limit) {
         bool oomed = false; /* without memory the chains grow longer, that is all */
@@ -152,39 +183,40 @@ static void expand_if_loaded(const struct dict *d, size_t partition)
 
 int dict_add(struct dict *d, struct entry *e)
 {
-    size_t partition = partition_of(d, e->hh.hashv);
-    struct entry **head = &d->heads[partition];
+    struct dict_partition *p = partition_of(d, e->hh.hashv);
     unsigned hash = e->hh.hashv;
     unsigned key_len = e->hh.keylen;
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, *head, e->bytes, key_len, hash, e);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, p->head, e->bytes, key_len, hash, e);
     if (e->hh.tbl == NULL) {
         return -1;
     }
     e->hh.tbl->noexpand = 1; /* expand_if_loaded decides, not uthash */
     d->count++;
     d->bytes += entry_bytes(e);
-    expand_if_loaded(d, partition);
+    expand_if_loaded(d, p);
+    follow_table(p);
     return 0;
 }
 
 void dict_remove(struct dict *d, struct entry *e)
 {
-    struct entry **head = &d->heads[partition_of(d, e->hh.hashv)];
+    struct dict_partition *p = partition_of(d, e->hh.hashv);
     d->count--;
     d->bytes -= entry_bytes(e);
-    HASH_DELETE(hh, *head, e);
+    HASH_DELETE(hh, p->head, e);
+    follow_table(p);
 }
 
 bool dict_needs_table(const struct dict *d, uint32_t hash)
 {
-    return d->heads[partition_of(d, hash)] == NULL;
+    return partition_of(d, hash)->head == NULL;
 }
 
 struct entry *dict_any(const struct dict *d)
 {
     for (size_t i = 0; i < (size_t)1 << d->bits; i++) {
-        if (d->heads[i] != NULL) {
-            return d->heads[i];
+        if (d->parts[i].head != NULL) {
+            return d->parts[i].head;
         }
     }
     return NULL;
@@ -193,7 +225,7 @@ struct entry *dict_any(const struct dict *d)
 int dict_each(const struct dict *d, int (*visit)(struct entry *e, void *arg), void *arg)
 {
     for (size_t i = 0; i < (size_t)1 << d->bits; i++) {
-        for (struct entry *e = d->heads[i], *next; e != NULL; e = next) {
+        for (struct entry *e = d->parts[i].head, *next; e != NULL; e = next) {
             next = e->hh.next;
             int stop = visit(e, arg);
             if (stop != 0) {
@@ -204,47 +236,55 @@ int dict_each(const struct dict *d, int (*visit)(struct entry *e, void *arg), vo
     return 0;
 }
 
-/* --- prefetch: a find touches head, table, bucket, then the entries of one chain; each step waits for memory once for
+/* --- prefetch: a find touches the partition, a bucket, then the entries of one chain; each step waits for memory once for
  * the whole group instead of once for each request --- */
 
 #define PREFETCH_MAX 16
 #define PREFETCH_CHAIN 4 /* entries of a chain that are worth following */
 
-/* An entry of a short key and value spans up to three cache lines. hh may be NULL: a hint reads nothing. */
-static void prefetch_entry(const UT_hash_handle *hh)
+/* What a step along a chain reads: the next entry and the hash. hh may be NULL: a hint reads nothing. */
+static void prefetch_link(const UT_hash_handle *hh)
 {
     uintptr_t at = (uintptr_t)hh;
-    __builtin_prefetch((const void *)at);
+    __builtin_prefetch((const void *)(at + offsetof(UT_hash_handle, hh_next)));
+    __builtin_prefetch((const void *)(at + sizeof(*hh) - 1));
+}
+
+/* What a short key and value take of an entry, beyond its link. */
+static void prefetch_rest(const UT_hash_handle *hh)
+{
+    uintptr_t at = (uintptr_t)hh;
     __builtin_prefetch((const void *)(at + 64));
     __builtin_prefetch((const void *)(at + 112));
 }
 
 static void prefetch_group(const struct dict *d, const uint32_t *hashes, size_t count)
 {
-    const UT_hash_table *tables[PREFETCH_MAX];
     const UT_hash_bucket *buckets[PREFETCH_MAX];
     const UT_hash_handle *chain[PREFETCH_MAX];
     for (size_t i = 0; i < count; i++) {
-        __builtin_prefetch(d->heads[partition_of(d, hashes[i])]);
+        __builtin_prefetch(partition_of(d, hashes[i]));
     }
     for (size_t i = 0; i < count; i++) {
-        const struct entry *head = d->heads[partition_of(d, hashes[i])];
-        tables[i] = head == NULL ? NULL : head->hh.tbl;
-        __builtin_prefetch(tables[i]);
-    }
-    for (size_t i = 0; i < count; i++) {
-        buckets[i] = tables[i] == NULL ? NULL : &tables[i]->buckets[hashes[i] & (tables[i]->num_buckets - 1)];
+        const struct dict_partition *p = partition_of(d, hashes[i]);
+        buckets[i] = p->buckets == NULL ? NULL : &p->buckets[hashes[i] & p->mask];
         __builtin_prefetch(buckets[i]);
     }
     for (size_t i = 0; i < count; i++) {
         chain[i] = buckets[i] == NULL ? NULL : buckets[i]->hh_head;
-        prefetch_entry(chain[i]);
+        prefetch_link(chain[i]);
     }
     for (int step = 0; step < PREFETCH_CHAIN; step++) {
         for (size_t i = 0; i < count; i++) {
-            if (chain[i] != NULL && chain[i]->hashv != hashes[i]) {
+            if (chain[i] == NULL) {
+                continue;
+            }
+            if (chain[i]->hashv == hashes[i]) {
+                prefetch_rest(chain[i]);
+                chain[i] = NULL;
+            } else {
                 chain[i] = chain[i]->hh_next;
-                prefetch_entry(chain[i]);
+                prefetch_link(chain[i]);
             }
         }
     }

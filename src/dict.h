@@ -17,9 +17,18 @@
 struct entry;
 struct UT_hash_table;
 
+struct UT_hash_bucket;
+
+/* One uthash table. Its buckets stand here too: a find goes to them without touching the head's entry and the table first. */
+struct dict_partition {
+    struct entry *head;             /* what uthash's macros take; NULL while it is empty */
+    struct UT_hash_bucket *buckets; /* of the head's table; NULL while it is empty */
+    uint32_t mask;                  /* their number less 1 */
+};
+
 struct dict {
-    struct entry **heads;    /* uthash heads, 1 << bits of them; points at only when bits is 0 */
-    struct entry *only;      /* the head of a dict of one partition: no allocation */
+    struct dict_partition *parts; /* 1 << bits of them; points at only when bits is 0 */
+    struct dict_partition only;   /* of a dict of one partition: no allocation */
     unsigned bits;           /* log2 of the number of partitions, 0 to 16 */
     size_t count;            /* entries */
     size_t bytes;            /* what the entries take, as the allocator rounds it */

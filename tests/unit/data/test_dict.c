@@ -506,7 +506,7 @@ static unsigned longest_chain(const struct dict *d)
 {
     unsigned longest = 0;
     for (size_t p = 0; p < (size_t)1 << d->bits; p++) {
-        const UT_hash_table *table = d->heads[p] == NULL ? NULL : d->heads[p]->hh.tbl;
+        const UT_hash_table *table = d->parts[p].head == NULL ? NULL : d->parts[p].head->hh.tbl;
         for (unsigned b = 0; table != NULL && b < table->num_buckets; b++) {
             longest = table->buckets[b].count > longest ? table->buckets[b].count : longest;
         }
