@@ -18,7 +18,11 @@
     X(failed_transaction_commits, "COMMIT of a failed transaction applies what came before the error")                 \
     X(split_sensitive, "a line that arrives in two pieces loses a byte")                                               \
     X(no_output_limit, "a client that does not read is served without bound")                                          \
-    X(no_line_limit, "an over-long line is kept whole")
+    X(no_line_limit, "an over-long line is kept whole")                                                                \
+    X(no_history_limit, "old versions are kept however much they take")                                                \
+    X(history_swept_by_count, "over twice its limit the history is swept no faster")                                   \
+    X(sweep_not_scaled, "the work that waits is done in equal slices, however much was written")                       \
+    X(flushes_pile_up, "FLUSH frees nothing itself")
 
 enum fault {
 #define X(name, text) FAULT_##name,

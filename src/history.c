@@ -239,7 +239,7 @@ static void generation_retire(struct history *h, struct generation *g)
         g->older->newer = g->newer;
     }
     h->bytes -= g->charged;
-    if (g->dict.count <= RETIRE_AT_ONCE) {
+    if (g->dict.count <= RETIRE_AT_ONCE && !FAULT(flushes_pile_up)) {
         while (dict_drain(&g->dict, RETIRE_AT_ONCE, cut_off_past) > 0) {
         }
         dict_deinit(&g->dict);

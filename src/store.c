@@ -66,11 +66,11 @@ static void relieve(struct store *st, size_t writes)
     struct history *h = &st->history;
     size_t limit = st->limits->history_bytes;
     st->changes += writes;
-    if (h->bytes <= limit) {
+    if (h->bytes <= limit || FAULT(no_history_limit)) {
         return;
     }
     history_sweep(h, st->current, RELIEVE_STEPS + 2 * writes);
-    while (h->bytes / 2 > limit && history_is_closing(h)) {
+    while (h->bytes / 2 > limit && history_is_closing(h) && !FAULT(history_swept_by_count)) {
         history_sweep(h, st->current, RELIEVE_STEPS);
     }
     if (h->bytes > st->limits->history_bytes && !history_is_closing(h) && history_is_read(h)) {
@@ -537,7 +537,7 @@ bool store_tend(struct store *st)
 #ifdef TXKV_FAULTS
     finish_half(st);
 #endif
-    size_t limit = TEND_STEPS + 2 * st->changes;
+    size_t limit = TEND_STEPS + (FAULT(sweep_not_scaled) ? 0 : 2 * st->changes);
     st->changes = 0;
     return history_sweep(&st->history, st->current, limit) == limit;
 }

@@ -82,9 +82,14 @@ static void on_ran(struct session *s)
     buf_settle(&s->out);
 }
 
-void talk_tick(struct talk *t)
+void talk_pass(struct talk *t)
 {
     tick_run(&t->tick, on_ran);
+}
+
+void talk_tick(struct talk *t)
+{
+    talk_pass(t);
     (void)store_tend(&t->engine.store);
 }
 

@@ -32,6 +32,9 @@ void talk_send(struct talk *t, size_t client, struct slice bytes);
 /* The client sends nothing more. */
 void talk_end(struct talk *t, size_t client);
 
+/* One tick alone. */
+void talk_pass(struct talk *t);
+
 /* One tick, and one slice of the work that may wait. */
 void talk_tick(struct talk *t);
 
