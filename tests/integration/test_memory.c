@@ -229,11 +229,85 @@ static void flush_and_transactions(void)
     server_stop(&s);
 }
 
+/* --- --history-max --- */
+
+#define WRITERS 4
+#define BURST 100 /* keys */
+#define BURSTS 50
+#define LONG_KEY 1000
+
+/* Keys that come and go: each leaves a tombstone of its own while an older transaction is open. */
+static void add_passing_keys(struct text *out, struct text *expected, int from)
+{
+    for (int i = from; i < from + BURST; i++) {
+        static const char *const lines[] = {"SET", "DEL"};
+        for (int line = 0; line < 2; line++) {
+            text_addf(out, "%s key%d:", lines[line], i);
+            text_fill(out, 'k', LONG_KEY);
+            text_addf(out, line == 0 ? " v\r\n" : "\r\n");
+            text_addf(expected, "OK\r\n");
+        }
+    }
+}
+
+static void burst_of_all(struct client *writers, int *next)
+{
+    struct text expected[WRITERS] = {{0}};
+    for (int i = 0; i < WRITERS; i++) {
+        struct text out = {0};
+        add_passing_keys(&out, &expected[i], *next);
+        *next += BURST;
+        client_send(&writers[i], out.data, out.len);
+        text_free(&out);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        client_exchange(&writers[i], &(struct text){0}, &expected[i]);
+        text_free(&expected[i]);
+    }
+}
+
+/* Without the limit an old transaction would cost 20 MB. It is expired, and nobody else is hurt. */
+static void history_limit(void)
+{
+    struct server s;
+    struct client old;
+    struct client writers[WRITERS];
+    int next = 0;
+    check_needs_plain_memory();
+    server_start(&s, "--history-max", "1M", NULL);
+    client_open(&old, &s);
+    for (int i = 0; i < WRITERS; i++) {
+        client_open(&writers[i], &s);
+    }
+    client_ask(&old, "SET a 1", "OK");
+    burst_of_all(writers, &next); /* buffers and tables are there */
+    size_t before = server_memory(&s, "VmRSS");
+    for (int round = 0; round < 3; round++) {
+        client_ask(&old, "BEGIN", "OK");
+        client_ask(&old, "GET a", "1");
+        for (int i = 0; i < BURSTS; i++) {
+            burst_of_all(writers, &next);
+        }
+        size_t most = server_memory(&s, "VmHWM");
+        CHECK(most < before + 8 * MIB, "keys that come and go made the server take %zu bytes with --history-max 1M",
+              most - before);
+        client_ask_start(&old, "GET a", "ERR EXPIRED ");
+        client_ask_start(&old, "COMMIT", "ERR EXPIRED ");
+    }
+    client_ask(&old, "DBSIZE", "1");
+    for (int i = 0; i < WRITERS; i++) {
+        client_close(&writers[i]);
+    }
+    client_close(&old);
+    server_stop(&s);
+}
+
 static const struct check checks[] = {
     {"--maxmemory", limit},
     {"no memory", no_memory},
     {"FLUSH", flush},
     {"FLUSH and transactions", flush_and_transactions},
+    {"--history-max", history_limit},
 };
 
 CHECK_MAIN(checks)
