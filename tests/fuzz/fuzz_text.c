@@ -2,10 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "fuzz.h"
+#include "guard.h"
 #include "proto.h"
 
 #define LINE_MAX_BYTES 48
@@ -35,29 +34,17 @@ static void note(struct trace *t, enum decoded what, const struct raw_request *r
     }
 }
 
-/* The end of a page after which nothing may be read. */
-static char *guarded_end(void)
-{
-    static char *end;
-    if (end == NULL) {
-        size_t page = (size_t)sysconf(_SC_PAGESIZE);
-        char *pages = mmap(NULL, INPUT_MAX + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (pages == MAP_FAILED || mprotect(pages + INPUT_MAX, page, PROT_NONE) < 0) {
-            abort();
-        }
-        end = pages + INPUT_MAX;
-    }
-    return end;
-}
-
 /* Feeds the input in pieces of 1 to most bytes. Whatever was not consumed stands in front of the next piece. */
 static void decode_all(const uint8_t *data, size_t size, size_t most, uint64_t seed, struct trace *t)
 {
+    static struct guard guard;
     struct decoder d = {0};
-    char *end = guarded_end();
     char held[INPUT_MAX];
     size_t held_len = 0;
     t->len = 0;
+    if (guard.base == NULL) {
+        guard_init(&guard, INPUT_MAX);
+    }
     for (size_t at = 0; at < size;) {
         size_t piece = 1 + fuzz_random(&seed, most);
         piece = piece < size - at ? piece : size - at;
@@ -66,8 +53,8 @@ static void decode_all(const uint8_t *data, size_t size, size_t most, uint64_t s
         at += piece;
         for (;;) {
             struct raw_request raw;
-            memcpy(end - held_len, held, held_len);
-            enum decoded what = proto_text.decode(&d, slice_of(end - held_len, held_len), LINE_MAX_BYTES, &raw);
+            struct slice bytes = guard_copy(&guard, slice_of(held, held_len));
+            enum decoded what = proto_text.decode(&d, bytes, LINE_MAX_BYTES, &raw);
             note(t, what, &raw);
             if (what == DECODED_FOREIGN) {
                 return;
