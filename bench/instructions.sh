@@ -69,14 +69,14 @@ if [ -n "$update" ]; then
 fi
 
 status=0
-awk -v tolerance="$tolerance" '
-FILENAME == ARGV[1] { if ($1 != "build:") old[$1] = $2; next }
+awk -v tolerance="$tolerance" -v build="build: $build" '
+FILENAME == ARGV[1] { if ($1 != "build:") old[$1] = $2; else compared = $0 == build; next }
 $1 == "build:" { printf "%-12s %10s %10s %8s\n", "operation", "kept", "now", "change"; next }
 !($1 in old) { printf "%-12s %10s %10d %8s  not among the numbers kept\n", $1, "-", $2, "-"; wrong++; next }
 {
     change = 100 * ($2 - old[$1]) / old[$1]
     remark = ""
-    if (change > tolerance || change < -tolerance) {
+    if (compared && (change > tolerance || change < -tolerance)) {
         remark = change > 0 ? "  slower" : "  faster: keep the new number"
         wrong++
     }
