@@ -1,12 +1,12 @@
-/* instructions: one operation of the core, many times over, for callgrind to count. Instructions do not depend on what else
- * the machine does, so a change of a few of them shows; bench/instructions.sh compares them with those kept.
+/* instructions: one operation of the core, many times over, for callgrind to count. Instructions do not depend on what
+ * else the machine does, so a change of a few of them shows; bench/instructions.sh compares them with those kept.
  *
  *      txkv-instructions           prints the names of the operations
  *      txkv-instructions NAME      does one of them, and prints how many times
  *
- * Only what happens inside `measured` is to be counted. Data and requests are made before, under seeds, and the hash has
- * a fixed key, so that each run executes the same instructions. Nothing here has sockets: a tick gets bytes as the edge would
- * give them. */
+ * Only what happens inside `measured` is to be counted. Data and requests are made before, under seeds, and the hash
+ * has a fixed key, so that each run executes the same instructions. There are no sockets: a tick gets bytes as the edge
+ * would give them. */
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>

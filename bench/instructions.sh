@@ -6,8 +6,8 @@
 #     build: gcc 12 release x86_64
 #     decode 123
 #
-# Prints a table. Exits 1 where a number has changed by more than a tenth, 77 where nothing was compared: without valgrind,
-# or when the numbers kept are those of another build. With --update the file gets the new numbers instead.
+# Prints a table. Exits 1 where a number has changed by more than a tenth, 77 where nothing was compared: without
+# valgrind, or when the numbers kept are those of another build. With --update the file gets the new numbers instead.
 set -eu
 
 tolerance=10 # percent
@@ -47,8 +47,9 @@ count() {
         cat "$temporary/errors" >&2
         return 1
     fi
-    awk -v times="$times" '/^(summary|totals):/ { total = $2 } END { if (total == 0) exit 1; printf "%.0f\n", total / times }' \
-        "$temporary/out"
+    awk -v times="$times" '
+        /^(summary|totals):/ { total = $2 }
+        END { if (total == 0) exit 1; printf "%.0f\n", total / times }' "$temporary/out"
 }
 
 echo "build: $build" >"$temporary/new"
