@@ -1,5 +1,5 @@
-/* What memory is bounded by when many clients write beside open transactions. Looked at after each tick, and again after
- * the slice of sweeping that follows it. */
+/* What memory is bounded by when many clients write beside open transactions. Looked at after each tick, and again
+ * after the slice of sweeping that follows it. */
 #include <stdio.h>
 #include <string.h>
 
