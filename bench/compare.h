@@ -10,6 +10,8 @@
 #include "config.h"
 #include "load.h"
 #include "stats.h"
+#include "syscalls.h"
+#include "timeline.h"
 
 enum metric {
     METRIC_RPS,
@@ -23,6 +25,7 @@ enum metric {
     METRIC_P999_NS,
     METRIC_P9999_NS,
     METRIC_MAX_NS,
+    METRIC_SYSCALLS, /* counted apart from the rest, see series.syscalls_source */
     METRIC_RSS_BYTES,
     METRIC_SERVER_LOAD,
     METRIC_CLIENT_LOAD,
@@ -38,7 +41,10 @@ extern const char *const metric_names[METRIC_COUNT];
 struct series {
     double values[METRIC_COUNT][REPEAT_MAX];
     size_t n;
-    char first_error[96]; /* an error that the server answered */
+    enum syscalls_source syscalls_source; /* what METRIC_SYSCALLS was counted by */
+    struct hist latency;                  /* of all measurements together */
+    struct timeline timeline;             /* of the last */
+    char first_error[96];                 /* an error that the server answered */
 };
 
 struct row {

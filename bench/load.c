@@ -62,6 +62,7 @@ struct load {
     uint64_t begin_ns;    /* of the measurement */
     uint64_t client_cpu_ns;
     uint64_t server_cpu_ns;
+    struct syscalls syscalls;
 };
 
 __attribute__((format(printf, 2, 3))) static int fail(struct load *l, const char *format, ...)
@@ -342,6 +343,7 @@ static int conn_read(struct load *l, struct load_conn *c)
     if (l->phase == PHASE_MEASURE && n > 0) {
         l->r->replies += n;
         hist_add(&l->r->latency, now - c->start_ns, n);
+        timeline_add(&l->r->timeline, now, now - c->start_ns, n);
     }
     return 0;
 }
@@ -384,6 +386,8 @@ static int begin_measure(struct load *l, uint64_t now)
     l->edge_ns = l->plan->duration_ns == 0 ? UINT64_MAX : now + l->plan->duration_ns;
     l->client_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     l->server_cpu_ns = server.cpu_ns;
+    timeline_begin(&l->r->timeline, now, l->plan->duration_ns);
+    syscalls_begin(&l->syscalls, l->plan->count_syscalls ? l->plan->server_pid : 0);
     return 0;
 }
 
@@ -393,7 +397,10 @@ static int end_measure(struct load *l)
     if (server_cpu(l, &server) != 0) {
         return -1;
     }
+    l->r->syscalls_source = l->syscalls.source;
+    l->r->syscalls = syscalls_end(&l->syscalls);
     l->r->wall_ns = now_ns() - l->begin_ns;
+    timeline_end(&l->r->timeline, l->begin_ns + l->r->wall_ns);
     l->r->client_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - l->client_cpu_ns;
     l->r->server_cpu_ns = server.cpu_ns - l->server_cpu_ns;
     l->r->rss_kib = server.rss_kib;
@@ -462,6 +469,7 @@ int load_run(const struct load_plan *plan, struct load_result *r)
     if (err == 0 && (ring_init(&l) != 0 || conns_open(&l) != 0 || run(&l) != 0)) {
         err = -1;
     }
+    (void)syscalls_end(&l.syscalls); /* where it failed while counting */
     conns_close(&l);
     ring_deinit(&l.ring);
     free(l.in);

@@ -17,6 +17,8 @@
 #include "hist.h"
 #include "keys.h"
 #include "procstat.h"
+#include "syscalls.h"
+#include "timeline.h"
 #include "wire.h"
 
 struct load_plan {
@@ -24,6 +26,7 @@ struct load_plan {
     const char *port;          /* digits */
     enum wire_proto proto;     /* it speaks */
     pid_t server_pid;          /* whose CPU time is accounted; 0: nobody's */
+    bool count_syscalls;       /* its system calls too, which slows it (see syscalls.h) */
     double mix[WIRE_OP_COUNT]; /* share of each operation; they sum to 1 */
     enum keys_dist dist;       /* which of the keys */
     uint64_t keys;             /* how many; 1 to KEYS_MAX */
@@ -37,6 +40,7 @@ struct load_plan {
 };
 
 struct load_result {
+    struct timeline timeline;
     struct hist latency;    /* ns from handing a batch to the socket to having read a reply; one sample a reply */
     uint64_t replies;       /* in the measurement */
     uint64_t errors;        /* of them: errors */
@@ -44,9 +48,11 @@ struct load_result {
     uint64_t wall_ns;       /* length of the measurement */
     uint64_t client_cpu_ns; /* our own CPU time in it */
     uint64_t server_cpu_ns; /* the server's, 0 if not known */
-    uint64_t rss_kib;       /* the server's resident memory at the end, 0 if not known */
-    char first_error[96];   /* an error reply */
-    char why[192];          /* what failed */
+    uint64_t syscalls;      /* the server's, with the plan's count_syscalls */
+    enum syscalls_source syscalls_source; /* what they were counted by */
+    uint64_t rss_kib;                     /* the server's resident memory at the end, 0 if not known */
+    char first_error[96];                 /* an error reply */
+    char why[192];                        /* what failed */
 };
 
 /* 0, or -1 with a line in r->why when the measurement could not be made. r is large (hist): keep it off the stack. */

@@ -75,6 +75,11 @@ static void print_target(FILE *f, const struct config *c, const struct row *row,
     for (size_t i = 0; i < sizeof latencies / sizeof *latencies; i++) {
         fprintf(f, "  %9.1f", median(row, t, latencies[i]) / 1e3);
     }
+    if (s->syscalls_source != SYSCALLS_UNKNOWN) {
+        fprintf(f, "  %8.3f", median(row, t, METRIC_SYSCALLS));
+    } else {
+        fprintf(f, "  %8s", "-");
+    }
     if (c->targets[t].pid != 0) {
         fprintf(f, "  %6.1f  %4.0f%%", median(row, t, METRIC_RSS_BYTES) / 1048576,
                 100 * median(row, t, METRIC_SERVER_LOAD));
@@ -115,8 +120,8 @@ static void print_comparison(FILE *f, const struct config *c, const struct row *
 static void print_row(FILE *f, const struct config *c, const struct row *row)
 {
     fprintf(f, "%s, pipeline %u\n", row->workload->name, row->pipeline);
-    fprintf(f, "  %-12s  %24s  %34s  %9s  %9s  %9s  %9s  %6s  %5s  %5s\n", "target", "server CPU ns/op", "ops/s",
-            "p50 us", "p99 us", "p99.9 us", "max us", "MiB", "server", "client");
+    fprintf(f, "  %-12s  %24s  %34s  %9s  %9s  %9s  %9s  %8s  %6s  %5s  %5s\n", "target", "server CPU ns/op", "ops/s",
+            "p50 us", "p99 us", "p99.9 us", "max us", "calls/op", "MiB", "server", "client");
     for (size_t t = 0; t < c->target_count; t++) {
         print_target(f, c, row, t);
     }
@@ -127,6 +132,16 @@ static void print_row(FILE *f, const struct config *c, const struct row *row)
         print_comparison(f, c, row, t);
     }
     fputc('\n', f);
+}
+
+/* Of a target in any row alike. */
+static bool counted_only_reads_and_writes(const struct config *c, const struct row *row)
+{
+    bool any = false;
+    for (size_t t = 0; t < c->target_count; t++) {
+        any = any || row->series[t].syscalls_source == SYSCALLS_READ_WRITE;
+    }
+    return any;
 }
 
 void report_table(FILE *f, const struct config *c, const struct row *rows, size_t n)
@@ -142,6 +157,10 @@ void report_table(FILE *f, const struct config *c, const struct row *rows, size_
     fprintf(f, ", measured %" PRIu64 " times, seed %" PRIu64 "\n\n", c->repeat, c->seed);
     for (size_t i = 0; i < n; i++) {
         print_row(f, c, &rows[i]);
+    }
+    if (counted_only_reads_and_writes(c, rows)) {
+        fprintf(f, "calls/op are read and write calls alone, without send and recv: only who may use the kernel's\n"
+                   "tracepoint raw_syscalls:sys_enter can count all system calls.\n");
     }
     if (c->repeat > 1) {
         fprintf(f, "In parentheses: the quartiles.");
@@ -201,7 +220,8 @@ static void csv_line(FILE *f, const struct config *c, const struct row *row, siz
     for (size_t i = 0; i < sizeof home / sizeof *home; i++) {
         fprintf(f, ",\"%.3f\"", median(row, t, home[i]) / 1e6);
     }
-    fprintf(f, ",\"%s\",\"%u\",\"%s\"", c->targets[t].name, row->pipeline, compare_client_bound(row, t) ? "yes" : "no");
+    fprintf(f, ",\"%s\",\"%u\",\"%s\",\"%s\"", c->targets[t].name, row->pipeline,
+            compare_client_bound(row, t) ? "yes" : "no", syscalls_source_names[row->series[t].syscalls_source]);
     for (unsigned m = 0; m < METRIC_COUNT; m++) {
         struct stats_spread s = spread(row, t, (enum metric)m);
         fprintf(f, ",\"%.4f\",\"%.4f\",\"%.4f\"", s.median, s.q1, s.q3);
@@ -217,7 +237,7 @@ void report_csv(FILE *f, const struct config *c, const struct row *rows, size_t 
 {
     static const char *const comparisons[] = {"first_cpu_ratio", "first_cpu_difference_ns", "first_rps_ratio"};
     fputs("\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\"p95_latency_ms\","
-          "\"p99_latency_ms\",\"max_latency_ms\",\"target\",\"pipeline\",\"client_bound\"",
+          "\"p99_latency_ms\",\"max_latency_ms\",\"target\",\"pipeline\",\"client_bound\",\"server_syscalls_counted\"",
           f);
     for (unsigned m = 0; m < METRIC_COUNT; m++) {
         fprintf(f, ",\"%s_median\",\"%s_q1\",\"%s_q3\"", metric_names[m], metric_names[m], metric_names[m]);
@@ -255,6 +275,7 @@ static void json_target(FILE *f, const struct config *c, const struct row *row, 
     json_string(f, c->targets[t].name);
     fprintf(f, ", \"client_bound\": %s, \"first_error\": ", compare_client_bound(row, t) ? "true" : "false");
     json_string(f, s->first_error);
+    fprintf(f, ", \"server_syscalls_counted\": \"%s\"", syscalls_source_names[s->syscalls_source]);
     for (unsigned m = 0; m < METRIC_COUNT; m++) {
         struct stats_spread q = spread(row, t, (enum metric)m);
         fprintf(f, ", \"%s\": {\"median\": %.4f, \"q1\": %.4f, \"q3\": %.4f, \"samples\": [", metric_names[m], q.median,
