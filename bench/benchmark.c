@@ -1,21 +1,43 @@
 /* txkv-benchmark: options in, measurements out. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "compare.h"
 #include "config.h"
+#include "page.h"
 #include "report.h"
+#include "spawn.h"
 
 #define EXIT_WRONG_OPTION 2
+#define SPAWN_START_NS (30 * NS_PER_S)
+#define SPAWN_STOP_NS (10 * NS_PER_S)
 
 typedef void report_fn(FILE *f, const struct config *c, const struct row *rows, size_t n);
 
+/* Measurements, for the progress line. */
+static struct {
+    size_t all;
+    size_t begun;
+    uint64_t begin_ns; /* of the first */
+} progress;
+
 static void show_progress(const struct row *row, const struct target *t, size_t repeat)
 {
-    fprintf(stderr, "\r\033[K%s, pipeline %u: %s, run %zu", row->workload->name, row->pipeline, t->name, repeat + 1);
+    char name[64];
+    uint64_t now = now_ns();
+    progress.begin_ns = progress.begun == 0 ? now : progress.begin_ns;
+    fprintf(stderr, "\r\033[K[%zu/%zu] %s: %s, run %zu", progress.begun + 1, progress.all,
+            compare_row_name(row, name, sizeof name), t->name, repeat + 1);
+    if (progress.begun > 0) {
+        double elapsed_s = (double)(now - progress.begin_ns) / 1e9;
+        fprintf(stderr, ", %.0f of about %.0f s", elapsed_s, elapsed_s * (double)progress.all / (double)progress.begun);
+    }
+    progress.begun++;
 }
 
 static int write_file(const char *path, report_fn *report, const struct config *c, const struct row *rows, size_t n)
@@ -45,6 +67,9 @@ static int write_reports(const struct config *c, const struct row *rows, size_t 
     } else if (c->json != NULL) {
         err |= write_file(c->json, report_json, c, rows, n);
     }
+    if (c->report != NULL) {
+        err |= write_file(c->report, page_write, c, rows, n);
+    }
     main_report(stdout, c, rows, n);
     return fflush(stdout) != 0 ? -1 : err;
 }
@@ -67,6 +92,7 @@ static int run(const struct config *c)
         fprintf(stderr, "txkv-benchmark: out of memory\n");
         return EXIT_FAILURE;
     }
+    progress.all = n * c->repeat * c->target_count;
     char why[256] = "";
     bool terminal = isatty(STDERR_FILENO) == 1;
     int err = compare_run(c, rows, terminal ? show_progress : NULL, why, sizeof why);
@@ -81,6 +107,40 @@ static int run(const struct config *c)
     bool failed = err != 0 || answered_errors(c, rows, n);
     free(rows);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* The server that --spawn starts; a signal ends it too. */
+static struct spawn server;
+
+static void on_signal(int signum)
+{
+    spawn_stop(&server, SPAWN_STOP_NS);
+    signal(signum, SIG_DFL);
+    raise(signum);
+}
+
+static int run_with_server(struct config *c)
+{
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+    struct target *t = &c->targets[0];
+    char why[256];
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        signal(ends[i], on_signal);
+    }
+    int err = spawn_start(&server, c->spawn, t->host, t->port, SPAWN_START_NS, why, sizeof why);
+    int result = EXIT_FAILURE;
+    if (err == 0) {
+        t->pid = server.pid;
+        result = run(c);
+        spawn_stop(&server, SPAWN_STOP_NS);
+    } else {
+        fprintf(stderr, "txkv-benchmark: %s\n", why);
+    }
+    if (result != EXIT_SUCCESS) {
+        spawn_print_output(&server, stderr);
+    }
+    spawn_deinit(&server);
+    return result;
 }
 
 int main(int argc, char **argv)
@@ -98,6 +158,6 @@ int main(int argc, char **argv)
         puts("txkv-benchmark " TXKV_VERSION);
         return EXIT_SUCCESS;
     default:
-        return run(&c);
+        return c.spawn != NULL ? run_with_server(&c) : run(&c);
     }
 }

@@ -174,6 +174,26 @@ int compare_run(const struct config *c, struct row *rows,
     return err;
 }
 
+const char *compare_row_name(const struct row *row, char *out, size_t size)
+{
+    snprintf(out, size, "%s, pipeline %u", row->workload->name, row->pipeline);
+    return out;
+}
+
+struct stats_spread compare_spread(const struct row *row, size_t target, enum metric m)
+{
+    return stats_spread(row->series[target].values[m], row->series[target].n);
+}
+
+double compare_total(const struct row *row, size_t target, enum metric m)
+{
+    double sum = 0;
+    for (size_t i = 0; i < row->series[target].n; i++) {
+        sum += row->series[target].values[m][i];
+    }
+    return sum;
+}
+
 struct stats_interval compare_ratio(const struct row *row, enum metric m, size_t other)
 {
     double ratios[REPEAT_MAX];
@@ -195,8 +215,7 @@ struct stats_interval compare_difference(const struct row *row, enum metric m, s
 
 bool compare_client_bound(const struct row *row, size_t target)
 {
-    const struct series *s = &row->series[target];
-    double server = stats_spread(s->values[METRIC_SERVER_LOAD], s->n).median;
-    double client = stats_spread(s->values[METRIC_CLIENT_LOAD], s->n).median;
+    double server = compare_spread(row, target, METRIC_SERVER_LOAD).median;
+    double client = compare_spread(row, target, METRIC_CLIENT_LOAD).median;
     return server > 0 && server < FULL_SERVER && client > FULL_CLIENT;
 }

@@ -59,6 +59,13 @@ int compare_run(const struct config *c, struct row *rows,
                 void (*progress)(const struct row *row, const struct target *t, size_t repeat), char *why,
                 size_t why_size);
 
+/* "get, pipeline 16", for people. Returns out. */
+const char *compare_row_name(const struct row *row, char *out, size_t size);
+
+/* Over the measurements of a target. */
+struct stats_spread compare_spread(const struct row *row, size_t target, enum metric m);
+double compare_total(const struct row *row, size_t target, enum metric m);
+
 /* Of the first target against the other: median and interval of the ratio, or of the difference, pair by pair. */
 struct stats_interval compare_ratio(const struct row *row, enum metric m, size_t other);
 struct stats_interval compare_difference(const struct row *row, enum metric m, size_t other);

@@ -190,6 +190,9 @@ static const struct opt options[] = {
     {"quiet", 'q', OPT_FLAG, AT(quiet), .help = "one line a test: requests per second and median latency"},
     {"csv", 0, OPT_TEXT, AT(csv), .arg = "[=FILE]", .help = "CSV instead of the table, or into FILE beside it"},
     {"json", 0, OPT_TEXT, AT(json), .arg = "[=FILE]", .help = "JSON, alike"},
+    {"report", 0, OPT_TEXT, AT(report), .arg = "FILE", .help = "a page of HTML with charts into FILE, besides"},
+    {"spawn", 0, OPT_TEXT, AT(spawn), .arg = "COMMAND",
+     .help = "start the server by COMMAND first, account its process, end it afterwards"},
 };
 
 #define OPTIONS (sizeof options / sizeof *options)
@@ -197,6 +200,10 @@ static const struct opt options[] = {
 /* What can only be checked once every option is known. */
 static int settle(struct config *c, char *why, size_t size)
 {
+    if (c->spawn != NULL && (c->target_count > 0 || c->server_pid != 0)) {
+        snprintf(why, size, "--spawn: measures the server that it starts, without --target and --server-pid");
+        return -1;
+    }
     if (c->target_count == 0) {
         struct target *t = &c->targets[c->target_count++];
         *t = (struct target){.name = "server", .proto = c->proto, .pid = (pid_t)c->server_pid};

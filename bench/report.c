@@ -2,60 +2,28 @@
 
 #include <ctype.h>
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
-static struct stats_spread spread(const struct row *row, size_t target, enum metric m)
-{
-    return stats_spread(row->series[target].values[m], row->series[target].n);
-}
+#include "text.h"
 
 static double median(const struct row *row, size_t target, enum metric m)
 {
-    return spread(row, target, m).median;
-}
-
-/* Sum over all measurements. */
-static double total(const struct series *s, enum metric m)
-{
-    double sum = 0;
-    for (size_t i = 0; i < s->n; i++) {
-        sum += s->values[m][i];
-    }
-    return sum;
+    return compare_spread(row, target, m).median;
 }
 
 /* The table */
 
-/* A whole number with a comma before every three digits. */
-static const char *grouped(char out[32], double value)
-{
-    char digits[24];
-    int n = snprintf(digits, sizeof digits, "%.0f", fabs(value));
-    char *at = out;
-    if (value <= -0.5) {
-        *at++ = '-';
-    }
-    for (int i = 0; i < n && i < 18; i++) {
-        if (i > 0 && (n - i) % 3 == 0) {
-            *at++ = ',';
-        }
-        *at++ = digits[i];
-    }
-    *at = '\0';
-    return out;
-}
-
 static void print_spread(FILE *f, struct stats_spread s, bool single, int width)
 {
-    char median_text[32];
-    char q1[32];
-    char q3[32];
+    char median_text[TEXT_MAX];
+    char q1[TEXT_MAX];
+    char q3[TEXT_MAX];
     char text[112];
     if (single) {
-        snprintf(text, sizeof text, "%s", grouped(median_text, s.median));
+        snprintf(text, sizeof text, "%s", text_grouped(median_text, s.median));
     } else {
-        snprintf(text, sizeof text, "%s (%s-%s)", grouped(median_text, s.median), grouped(q1, s.q1), grouped(q3, s.q3));
+        snprintf(text, sizeof text, "%s (%s-%s)", text_grouped(median_text, s.median), text_grouped(q1, s.q1),
+                 text_grouped(q3, s.q3));
     }
     fprintf(f, "  %*s", width, text);
 }
@@ -67,11 +35,11 @@ static void print_target(FILE *f, const struct config *c, const struct row *row,
     bool single = s->n == 1;
     fprintf(f, "  %-12s", c->targets[t].name);
     if (c->targets[t].pid != 0) {
-        print_spread(f, spread(row, t, METRIC_CPU_NS), single, 24);
+        print_spread(f, compare_spread(row, t, METRIC_CPU_NS), single, 24);
     } else {
         fprintf(f, "  %24s", "-");
     }
-    print_spread(f, spread(row, t, METRIC_RPS), single, 34);
+    print_spread(f, compare_spread(row, t, METRIC_RPS), single, 34);
     for (size_t i = 0; i < sizeof latencies / sizeof *latencies; i++) {
         fprintf(f, "  %9.1f", median(row, t, latencies[i]) / 1e3);
     }
@@ -93,14 +61,14 @@ static void print_target(FILE *f, const struct config *c, const struct row *row,
 static void print_trouble(FILE *f, const struct config *c, const struct row *row, size_t t)
 {
     const struct series *s = &row->series[t];
-    char text[32];
-    if (total(s, METRIC_ERRORS) > 0) {
+    char text[TEXT_MAX];
+    if (compare_total(row, t, METRIC_ERRORS) > 0) {
         fprintf(f, "  %s answered %s errors, the first: %s\n", c->targets[t].name,
-                grouped(text, total(s, METRIC_ERRORS)), s->first_error);
+                text_grouped(text, compare_total(row, t, METRIC_ERRORS)), s->first_error);
     }
-    if (total(s, METRIC_MISSES) > 0) {
+    if (compare_total(row, t, METRIC_MISSES) > 0) {
         fprintf(f, "  %s answered %s times that a key does not exist\n", c->targets[t].name,
-                grouped(text, total(s, METRIC_MISSES)));
+                text_grouped(text, compare_total(row, t, METRIC_MISSES)));
     }
 }
 
@@ -119,7 +87,8 @@ static void print_comparison(FILE *f, const struct config *c, const struct row *
 
 static void print_row(FILE *f, const struct config *c, const struct row *row)
 {
-    fprintf(f, "%s, pipeline %u\n", row->workload->name, row->pipeline);
+    char name[64];
+    fprintf(f, "%s\n", compare_row_name(row, name, sizeof name));
     fprintf(f, "  %-12s  %24s  %34s  %9s  %9s  %9s  %9s  %8s  %6s  %5s  %5s\n", "target", "server CPU ns/op", "ops/s",
             "p50 us", "p99 us", "p99.9 us", "max us", "calls/op", "MiB", "server", "client");
     for (size_t t = 0; t < c->target_count; t++) {
@@ -223,7 +192,7 @@ static void csv_line(FILE *f, const struct config *c, const struct row *row, siz
     fprintf(f, ",\"%s\",\"%u\",\"%s\",\"%s\"", c->targets[t].name, row->pipeline,
             compare_client_bound(row, t) ? "yes" : "no", syscalls_source_names[row->series[t].syscalls_source]);
     for (unsigned m = 0; m < METRIC_COUNT; m++) {
-        struct stats_spread s = spread(row, t, (enum metric)m);
+        struct stats_spread s = compare_spread(row, t, (enum metric)m);
         fprintf(f, ",\"%.4f\",\"%.4f\",\"%.4f\"", s.median, s.q1, s.q3);
     }
     bool known = t > 0 && c->targets[0].pid != 0 && c->targets[t].pid != 0;
@@ -277,7 +246,7 @@ static void json_target(FILE *f, const struct config *c, const struct row *row, 
     json_string(f, s->first_error);
     fprintf(f, ", \"server_syscalls_counted\": \"%s\"", syscalls_source_names[s->syscalls_source]);
     for (unsigned m = 0; m < METRIC_COUNT; m++) {
-        struct stats_spread q = spread(row, t, (enum metric)m);
+        struct stats_spread q = compare_spread(row, t, (enum metric)m);
         fprintf(f, ", \"%s\": {\"median\": %.4f, \"q1\": %.4f, \"q3\": %.4f, \"samples\": [", metric_names[m], q.median,
                 q.q1, q.q3);
         for (size_t i = 0; i < s->n; i++) {
