@@ -14,8 +14,9 @@
 #define BOTTOM (HEIGHT - 46)
 #define LABEL_HEIGHT 14.0
 #define TICKS_MAX 32
-#define STEPS_MAX 6 /* of a linear axis */
-#define END_MAX 14  /* letters of a name beside a line */
+#define STEPS_MAX 6      /* of a linear axis */
+#define DECADES_FINE 3.2 /* up to here a logarithmic axis has ticks at 1, 2 and 5, beyond at 1 */
+#define END_MAX 14       /* letters of a name beside a line */
 
 /* Axes */
 
@@ -57,8 +58,9 @@ static struct svg_scale axis_scale(const struct chart_axis *a, struct range r, d
         s.low = a->ticks[0].value;
         s.high = a->ticks[a->ticks_n - 1].value;
     } else if (a->log) {
-        s.low = round_value(r.low, false);
-        s.high = round_value(r.high, true);
+        bool fine = log10(r.high / r.low) <= DECADES_FINE - 0.6; /* rounding widens the range */
+        s.low = fine ? round_value(r.low, false) : pow(10, floor(log10(r.low)));
+        s.high = fine ? round_value(r.high, true) : pow(10, ceil(log10(r.high)));
     } else {
         s.low = a->from_zero ? fmin(0, r.low) : r.low;
         s.high = r.high;
@@ -75,7 +77,7 @@ static size_t log_ticks(const struct svg_scale *s, double *ticks)
     static const double steps[] = {1, 2, 5};
     size_t n = 0;
     for (double decade = pow(10, floor(log10(s->low) + 1e-9)); decade <= s->high * 1.001; decade *= 10) {
-        for (size_t i = 0; i < (decades > 2.5 ? 1 : 3); i++) {
+        for (size_t i = 0; i < (decades > DECADES_FINE ? 1 : 3); i++) {
             double tick = decade * steps[i];
             if (n < TICKS_MAX && tick > s->low * 0.999 && tick < s->high * 1.001) {
                 ticks[n++] = tick;
@@ -90,7 +92,7 @@ static size_t linear_ticks(const struct svg_scale *s, double *ticks)
     double step = round_value((s->high - s->low) / STEPS_MAX, true);
     size_t n = 0;
     for (double k = ceil(s->low / step - 1e-9); n < TICKS_MAX && k * step <= s->high * (1 + 1e-9); k++) {
-        ticks[n++] = k * step;
+        ticks[n++] = k * step + 0.0; /* makes -0 a 0 */
     }
     return n;
 }
@@ -249,7 +251,7 @@ void chart_lines(FILE *f, const char *title, const struct chart_axis *x, const s
 #define BAR_LEFT 120.0
 #define BAR_RIGHT (WIDTH - 78)
 #define BAR_HEIGHT 22.0
-#define BAR_STEP 46.0
+#define BAR_STEP 52.0
 #define BAR_TOP 12.0
 
 static void draw_whisker(FILE *f, const struct svg_scale *x, double y, const struct chart_bar *bar)

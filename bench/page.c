@@ -97,7 +97,8 @@ static void write_facts(FILE *f, const struct config *c)
 
 static void write_targets(FILE *f, const struct config *c)
 {
-    fputs("<div class=\"scroll\"><table><thead><tr><th>target</th><th>protocol</th><th>address</th><th>process</th>"
+    fputs("<div class=\"scroll\"><table "
+          "class=\"targets\"><thead><tr><th>target</th><th>protocol</th><th>address</th><th>process</th>"
           "</tr></thead><tbody>\n",
           f);
     for (size_t t = 0; t < c->target_count; t++) {
@@ -258,7 +259,7 @@ static const struct {
     chart_print_fn *print;
     enum needs needs;
 } columns[] = {
-    {"server CPU, ns/op", METRIC_CPU_NS, text_grouped, NEEDS_PROCESS},
+    {"server CPU ns/op", METRIC_CPU_NS, text_grouped, NEEDS_PROCESS},
     {"ops/s", METRIC_RPS, text_grouped, NEEDS_NOTHING},
     {"p50", METRIC_P50_NS, text_ns, NEEDS_NOTHING},
     {"p90", METRIC_P90_NS, text_ns, NEEDS_NOTHING},
@@ -274,6 +275,16 @@ static const struct {
 
 #define COLUMNS (sizeof columns / sizeof *columns)
 
+/* "4.3 ms" before "4.4 ms" becomes "4.3". */
+static void cut_same_unit(char *from, const char *to)
+{
+    char *unit = strchr(from, ' ');
+    const char *other = strchr(to, ' ');
+    if (unit != NULL && other != NULL && strcmp(unit, other) == 0) {
+        *unit = '\0';
+    }
+}
+
 static void write_cell(FILE *f, const struct config *c, const struct row *row, size_t t, size_t column)
 {
     const struct series *s = &row->series[t];
@@ -288,8 +299,12 @@ static void write_cell(FILE *f, const struct config *c, const struct row *row, s
     struct stats_spread spread = compare_spread(row, t, columns[column].metric);
     put(f, "<td>", columns[column].print(text, spread.median), "");
     if (s->n > 1) {
-        put(f, "<small>", columns[column].print(text, spread.q1), " – ");
-        put(f, "", columns[column].print(text, spread.q3), "</small>");
+        char from[TEXT_MAX];
+        columns[column].print(from, spread.q1);
+        columns[column].print(text, spread.q3);
+        cut_same_unit(from, text);
+        put(f, "<small>", from, "–");
+        put(f, "", text, "</small>");
     }
     fputs("</td>", f);
 }
