@@ -249,7 +249,7 @@ void chart_lines(FILE *f, const char *title, const struct chart_axis *x, const s
 /* Bars */
 
 #define BAR_LEFT 120.0
-#define BAR_RIGHT (WIDTH - 78)
+#define BAR_RIGHT (WIDTH - 100)
 #define BAR_HEIGHT 22.0
 #define BAR_STEP 52.0
 #define BAR_TOP 12.0
@@ -281,7 +281,7 @@ static void draw_bar(FILE *f, const struct chart_axis *a, const struct svg_scale
     svg_rect(f, class, BAR_LEFT, y, svg_at(x, bar->value) - BAR_LEFT, BAR_HEIGHT, title);
     draw_whisker(f, x, y + BAR_HEIGHT / 2, bar);
     svg_text(f, "value", svg_at(x, fmax(bar->high, bar->value)) + 8, y + BAR_HEIGHT / 2 + 4, value);
-    svg_text(f, "note", BAR_LEFT, y + BAR_HEIGHT + LABEL_HEIGHT, bar->note);
+    svg_text(f, "note", BAR_LEFT + 4, y + BAR_HEIGHT + LABEL_HEIGHT, bar->note);
 }
 
 void chart_bars(FILE *f, const char *title, const struct chart_axis *x, const struct chart_bar *bars, size_t n)

@@ -208,7 +208,9 @@ static void write_ratios(FILE *f, const struct config *c, const struct row *rows
     const char *what = m == METRIC_CPU_NS ? "server CPU per operation" : "operations per second";
     snprintf(title, sizeof title, "%.32s: %s of %.32s against the others", rows[0].workload->name, what,
              c->targets[0].name);
-    open_figure(f, title, m == METRIC_CPU_NS ? "less than 1: cheaper" : "more than 1: faster");
+    open_figure(f, title,
+                m == METRIC_CPU_NS ? "less than 1: cheaper; whiskers: the interval"
+                                   : "more than 1: faster; whiskers: the interval");
     chart_lines(f, title, &x, &y, lines, c->target_count);
     close_figure(f);
 }
@@ -302,9 +304,10 @@ static void write_cell(FILE *f, const struct config *c, const struct row *row, s
         char from[TEXT_MAX];
         columns[column].print(from, spread.q1);
         columns[column].print(text, spread.q3);
+        bool apart = strcmp(from, text) != 0;
         cut_same_unit(from, text);
-        put(f, "<small>", from, "–");
-        put(f, "", text, "</small>");
+        put(f, "<small>", apart ? from : "", apart ? "–" : "");
+        put(f, "", apart ? text : "", "</small>");
     }
     fputs("</td>", f);
 }

@@ -2,7 +2,7 @@
 
 const char *const page_style[] = {
     ":root{color-scheme:light dark;--page:#f5f6f8;--card:#fff;--ink:#1a1f26;--muted:#566170;--rule:#e2e6eb;",
-    "--s0:#1f6fd6;--s1:#d4480b;--s2:#0a8567;--s3:#9036ad;--s4:#8a6a00;--s5:#c2255c;--s6:#0b7f93;--s7:#55606d}",
+    "--s0:#1f6fd6;--s1:#c2410c;--s2:#0a8567;--s3:#9036ad;--s4:#8a6a00;--s5:#c2255c;--s6:#0b7f93;--s7:#55606d}",
     "@media(prefers-color-scheme:dark){:root{--page:#0f1318;--card:#181d24;--ink:#e8ebf0;--muted:#9ca7b5;",
     "--rule:#2c343f;--s0:#6cb0ff;--s1:#ff9a5c;--s2:#48d0a8;--s3:#d99af2;--s4:#e2c14a;--s5:#ff8fb0;--s6:#5cd3e6;",
     "--s7:#b9c2cd}}",

@@ -175,6 +175,7 @@ static void test_a_lone_point_is_a_dot_and_gaps_divide(void)
 
 #define MADE_REPEAT 5
 #define MADE_SLOTS 50
+#define MADE_CHARTS (8 * 4 + 2)
 
 static const struct workload made_workloads[] = {{"get", {[WIRE_GET] = 1}}, {"set", {[WIRE_SET] = 1}}};
 static const unsigned made_pipelines[] = {1, 16, 64, 256};
@@ -239,7 +240,8 @@ static void make_data(void)
                                   .seed = 1};
     for (size_t t = 0; t < 3; t++) {
         struct target *target = &made_config.targets[t];
-        *target = (struct target){.host = "127.0.0.1", .port = "8888", .pid = 4000 + (pid_t)t};
+        *target = (struct target){
+            .proto = t == 0 ? WIRE_TEXT : WIRE_RESP, .host = "127.0.0.1", .port = "8888", .pid = 4000 + (pid_t)t};
         snprintf(target->name, sizeof target->name, "%s", names[t]);
     }
     for (size_t i = 0; i < 8; i++) {
@@ -329,7 +331,7 @@ static void check_page(const struct config *c, const struct row *rows, size_t n,
 static void test_page_of_a_comparison(void)
 {
     make_data();
-    check_page(&made_config, made_rows, 8, 8 * 4 + 2);
+    check_page(&made_config, made_rows, 8, MADE_CHARTS);
     CHECK(count(written, "href=\"#row-") == 8);
     CHECK(strstr(written, "1,000,000, preloaded") != NULL);
     CHECK(strstr(written, "93.8% interval") != NULL);
@@ -421,7 +423,10 @@ static void test_latency_by_rate(void)
     }
 }
 
-/* Writes the page of made-up data, with the chart of rates that no row has at its end. */
+#define RATE_CHARTS 2
+
+/* Writes the page of made-up data, with the charts of rates that no row has at its end, and prints how many charts there
+ * are. */
 static int write_page(const char *path)
 {
     FILE *page = writing();
@@ -439,6 +444,7 @@ static int write_page(const char *path)
     fputs("</figure><figure>", f);
     write_rates(f, 1);
     fprintf(f, "</figure></div></section>\n%s", end);
+    printf("%d\n", MADE_CHARTS + RATE_CHARTS);
     return fclose(f);
 }
 
