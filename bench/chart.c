@@ -9,14 +9,13 @@
 #define WIDTH 560.0
 #define HEIGHT 320.0
 #define LEFT 66.0
-#define RIGHT (WIDTH - 92) /* beyond it the lines' ends are named */
+#define RIGHT (WIDTH - 108) /* beyond it the lines' ends are named */
 #define TOP 30.0
 #define BOTTOM (HEIGHT - 46)
 #define LABEL_HEIGHT 14.0
 #define TICKS_MAX 32
 #define STEPS_MAX 6      /* of a linear axis */
 #define DECADES_FINE 3.2 /* up to here a logarithmic axis has ticks at 1, 2 and 5, beyond at 1 */
-#define END_MAX 14       /* letters of a name beside a line */
 
 /* Axes */
 
@@ -211,19 +210,17 @@ static void draw_ends(FILE *f, const struct chart_line *lines, const double *end
         double free_from = k == 0 ? TOP : at[k - 1] + LABEL_HEIGHT;
         at[k] = fmax(ends[order[k]] + 4, free_from);
     }
-    double limit = BOTTOM + 8;
+    double limit = BOTTOM;
     for (size_t k = shown; k > 0; k--) {
         at[k - 1] = fmin(at[k - 1], limit);
         limit = at[k - 1] - LABEL_HEIGHT;
     }
     for (size_t k = 0; k < shown; k++) {
         char class[24];
-        char name[END_MAX + 4];
+        char name[TEXT_MAX];
         const struct chart_line *line = &lines[order[k]];
-        bool whole = strlen(line->end) <= END_MAX;
         snprintf(class, sizeof class, "end s%u", line->colour % CHART_COLOURS);
-        snprintf(name, sizeof name, "%.*s%s", whole ? END_MAX : END_MAX - 1, line->end, whole ? "" : "…");
-        svg_text(f, class, RIGHT + 6, at[k], name);
+        svg_text(f, class, RIGHT + 6, at[k], text_name(name, line->end));
     }
 }
 
@@ -248,7 +245,7 @@ void chart_lines(FILE *f, const char *title, const struct chart_axis *x, const s
 
 /* Bars */
 
-#define BAR_LEFT 120.0
+#define BAR_LEFT 126.0
 #define BAR_RIGHT (WIDTH - 100)
 #define BAR_HEIGHT 22.0
 #define BAR_STEP 52.0
@@ -269,6 +266,7 @@ static void draw_bar(FILE *f, const struct chart_axis *a, const struct svg_scale
                      const struct chart_bar *bar)
 {
     char class[24];
+    char name[TEXT_MAX];
     char value[TEXT_MAX];
     char low[TEXT_MAX];
     char high[TEXT_MAX];
@@ -277,7 +275,7 @@ static void draw_bar(FILE *f, const struct chart_axis *a, const struct svg_scale
     snprintf(title, sizeof title, "%.64s: %s (quartiles %s to %s)", bar->name, value, a->print(low, bar->low),
              a->print(high, bar->high));
     snprintf(class, sizeof class, "bar s%u", bar->colour % CHART_COLOURS);
-    svg_text(f, "name right", BAR_LEFT - 10, y + BAR_HEIGHT / 2 + 4, bar->name);
+    svg_text(f, "name right", BAR_LEFT - 10, y + BAR_HEIGHT / 2 + 4, text_name(name, bar->name));
     svg_rect(f, class, BAR_LEFT, y, svg_at(x, bar->value) - BAR_LEFT, BAR_HEIGHT, title);
     draw_whisker(f, x, y + BAR_HEIGHT / 2, bar);
     svg_text(f, "value", svg_at(x, fmax(bar->high, bar->value)) + 8, y + BAR_HEIGHT / 2 + 4, value);

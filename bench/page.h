@@ -4,13 +4,14 @@
 
 #include <stdio.h>
 
+#include "chart.h"
 #include "compare.h"
 
 /* Each row: the latency's curve and timeline, server CPU per operation and throughput, and the table; with several rows
  * an overview before them. */
 void page_write(FILE *f, const struct config *c, const struct row *rows, size_t n);
 
-/* The page's style sheet in lines, up to NULL. Classes s0 to s7 are the colours of chart.h. */
-extern const char *const page_style[];
+/* A figure of the latency by the rate of requests (see chart_latency_by_rate). */
+void page_rates(FILE *f, const char *caption, const struct chart_rates *series, size_t n);
 
 #endif

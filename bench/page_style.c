@@ -1,4 +1,4 @@
-#include "page.h"
+#include "page_parts.h"
 
 const char *const page_style[] = {
     ":root{color-scheme:light dark;--page:#f5f6f8;--card:#fff;--ink:#1a1f26;--muted:#566170;--rule:#e2e6eb;",

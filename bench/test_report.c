@@ -1,5 +1,5 @@
 /* Self-tests of the timeline, the page and its charts, the counting of system calls, and of the server that is started.
- * A plain program: prints what failed, exits 1 if anything did. With --page FILE it only writes the page of made-up
+ * A plain program: prints what failed, exits 1 if anything did. With --page it only writes the page of made-up
  * data, for the test that looks at it in a browser. */
 #include <assert.h>
 #include <ctype.h>
@@ -125,6 +125,8 @@ static void test_numbers_for_people(void)
     check_text(text_ns(out, 5000e9), "5,000 s");
     check_text(text_short(out, 0.12345), "0.123");
     check_text(text_short(out, 12345), "12,345");
+    check_text(text_name(out, "twelve-chars"), "twelve-chars");
+    check_text(text_name(out, "thirteen-char"), "thirteen-ch…");
 }
 
 /* What writing left in memory, until the next call. */
@@ -175,7 +177,7 @@ static void test_a_lone_point_is_a_dot_and_gaps_divide(void)
 
 #define MADE_REPEAT 5
 #define MADE_SLOTS 50
-#define MADE_CHARTS (8 * 4 + 2)
+#define MADE_CHARTS (8 * 4 + 2 * 2)
 
 static const struct workload made_workloads[] = {{"get", {[WIRE_GET] = 1}}, {"set", {[WIRE_SET] = 1}}};
 static const unsigned made_pipelines[] = {1, 16, 64, 256};
@@ -225,12 +227,15 @@ static void make_series(struct series *s, struct rng *rng, double cpu_ns, double
     }
 }
 
-static void make_data(void)
+/* Of the first 3 of up to 8 targets as they might be; more serve to see whether there is room. */
+static void make_data(size_t targets)
 {
-    static const char *const names[] = {"txkv", "redis", "memcached"};
+    static const char *const names[TARGETS_MAX] = {
+        "txkv",   "redis", "memcached",      "a-long-name-of-thirty-letters.",
+        "valkey", "null",  "dragonfly-1.25", "another-server"};
     static const double cpu_ns[][3] = {{5400, 6900, 6100}, {520, 1350, 1800}, {190, 980, 1550}, {110, 870, 1500}};
     struct rng rng = {7};
-    made_config = (struct config){.target_count = 3,
+    made_config = (struct config){.target_count = targets,
                                   .conns = 50,
                                   .keys = 1000000,
                                   .preload = true,
@@ -238,7 +243,7 @@ static void make_data(void)
                                   .duration_ns = 5 * NS_PER_S,
                                   .repeat = MADE_REPEAT,
                                   .seed = 1};
-    for (size_t t = 0; t < 3; t++) {
+    for (size_t t = 0; t < targets; t++) {
         struct target *target = &made_config.targets[t];
         *target = (struct target){
             .proto = t == 0 ? WIRE_TEXT : WIRE_RESP, .host = "127.0.0.1", .port = "8888", .pid = 4000 + (pid_t)t};
@@ -249,8 +254,8 @@ static void make_data(void)
         memset(row, 0, sizeof *row);
         row->workload = &made_workloads[i / 4];
         row->pipeline = made_pipelines[i % 4];
-        for (size_t t = 0; t < 3; t++) {
-            double cpu = cpu_ns[i % 4][t] * (i < 4 ? 1 : 1.15);
+        for (size_t t = 0; t < targets; t++) {
+            double cpu = cpu_ns[i % 4][t % 3] * (i < 4 ? 1 : 1.15);
             make_series(&row->series[t], &rng, cpu, 40 * cpu * sqrt(row->pipeline));
         }
     }
@@ -330,7 +335,7 @@ static void check_page(const struct config *c, const struct row *rows, size_t n,
 
 static void test_page_of_a_comparison(void)
 {
-    make_data();
+    make_data(3);
     check_page(&made_config, made_rows, 8, MADE_CHARTS);
     CHECK(count(written, "href=\"#row-") == 8);
     CHECK(strstr(written, "1,000,000, preloaded") != NULL);
@@ -341,7 +346,7 @@ static void test_page_of_a_comparison(void)
 
 static void test_page_of_one_target(void)
 {
-    make_data();
+    make_data(3);
     made_config.target_count = 1;
     made_config.targets[0].pid = 0;
     made_rows[0].series[0].syscalls_source = SYSCALLS_UNKNOWN;
@@ -351,7 +356,7 @@ static void test_page_of_one_target(void)
 
 static void test_page_of_nothing(void)
 {
-    make_data();
+    make_data(3);
     for (size_t t = 0; t < 3; t++) {
         struct series *s = &made_rows[0].series[t];
         memset(s, 0, sizeof *s);
@@ -363,13 +368,13 @@ static void test_page_of_nothing(void)
 
 static void test_page_escapes_what_others_wrote(void)
 {
-    make_data();
+    make_data(3);
     snprintf(made_config.targets[1].name, sizeof made_config.targets[1].name, "<b>&\"x");
     snprintf(made_config.targets[1].host, sizeof made_config.targets[1].host, "<i>");
     made_rows[0].series[1].values[METRIC_ERRORS][0] = 3;
     snprintf(made_rows[0].series[1].first_error, sizeof made_rows[0].series[1].first_error, "ERR <u> & \001");
     made_config.spawn = "a && b <c";
-    check_page(&made_config, made_rows, 2, 2 * 4 + 1);
+    check_page(&made_config, made_rows, 2, 2 * 4 + 2);
     CHECK(strstr(written, "&lt;b&gt;&amp;&quot;x answered 3 errors, the first: ERR &lt;u&gt; &amp;  <") != NULL);
     CHECK(strstr(written, "<b>") == NULL && strstr(written, "<i>") == NULL && strstr(written, "<u>") == NULL);
     CHECK(strstr(written, "a &amp;&amp; b &lt;c") != NULL);
@@ -377,7 +382,7 @@ static void test_page_escapes_what_others_wrote(void)
 
 static void test_page_says_client_bound(void)
 {
-    make_data();
+    make_data(3);
     for (size_t i = 0; i < MADE_REPEAT; i++) {
         made_rows[0].series[0].values[METRIC_SERVER_LOAD][i] = 0.5;
         made_rows[0].series[0].values[METRIC_CLIENT_LOAD][i] = 1;
@@ -408,7 +413,7 @@ static void write_rates(FILE *f, size_t n)
         }
         series[t] = (struct chart_rates){names[t], MADE_RATES, rate, p50[t], p99[t], p999[t]};
     }
-    chart_latency_by_rate(f, "latency by rate", series, n);
+    page_rates(f, "latency by rate", series, n);
 }
 
 static void test_latency_by_rate(void)
@@ -427,10 +432,10 @@ static void test_latency_by_rate(void)
 
 /* Writes the page of made-up data, with the charts of rates that no row has at its end, and prints how many charts there
  * are. */
-static int write_page(const char *path)
+static int write_page(const char *path, size_t targets)
 {
     FILE *page = writing();
-    make_data();
+    make_data(targets);
     page_write(page, &made_config, made_rows, 8);
     fclose(page);
     const char *end = strstr(written, "<footer>");
@@ -439,11 +444,10 @@ static int write_page(const char *path)
         return -1;
     }
     fwrite(written, 1, (size_t)(end - written), f);
-    fputs("<section><h2>Rates</h2><div class=\"charts\"><figure>", f);
+    fputs("<section><h2>Rates</h2><div class=\"charts\">", f);
     write_rates(f, 3);
-    fputs("</figure><figure>", f);
     write_rates(f, 1);
-    fprintf(f, "</figure></div></section>\n%s", end);
+    fprintf(f, "</div></section>\n%s", end);
     printf("%d\n", MADE_CHARTS + RATE_CHARTS);
     return fclose(f);
 }
@@ -472,6 +476,7 @@ static void test_own_system_calls(void)
 /* spawn */
 
 static const char *null_server_path;
+static const char *benchmark_path;
 
 /* A port that was free a moment ago. */
 static void free_port(char port[8])
@@ -562,7 +567,95 @@ static void test_spawn_kills_what_does_not_end(void)
     spawn_deinit(&s);
 }
 
-/* Takes the path of the null server, or --page FILE. */
+/* The series of a comparison */
+
+static void test_series_keep_latencies_timeline_and_system_calls(void)
+{
+    static struct config c;
+    static struct row row;
+    struct spawn s;
+    char command[512];
+    char why[256] = "";
+    c = (struct config){.target_count = 1,
+                        .workload_count = 1,
+                        .pipeline_count = 1,
+                        .pipelines = {4},
+                        .conns = 3,
+                        .keys = 100,
+                        .value_size = 3,
+                        .seed = 1,
+                        .repeat = 2,
+                        .duration_ns = 250 * MS};
+    struct target *t = &c.targets[0];
+    *t = (struct target){.name = "null", .host = "127.0.0.1"};
+    c.workloads[0] = made_workloads[0];
+    free_port(t->port);
+    snprintf(command, sizeof command, "'%s' --port %s", null_server_path, t->port);
+    CHECK(spawn_start(&s, command, t->host, t->port, 10 * NS_PER_S, why, sizeof why) == 0);
+    t->pid = s.pid;
+    CHECK(compare_run(&c, &row, NULL, why, sizeof why) == 0);
+    spawn_stop(&s, 10 * NS_PER_S);
+    spawn_deinit(&s);
+    const struct series *series = &row.series[0];
+    uint64_t replies = 0;
+    for (size_t i = 0; i < series->timeline.n; i++) {
+        replies += series->timeline.slots[i].replies;
+    }
+    CHECK(series->n == 2 && series->timeline.n >= 2 && replies > 0);
+    CHECK(replies < series->latency.count); /* of the last measurement, of both */
+    double calls = compare_total(&row, 0, METRIC_SYSCALLS);
+    CHECK(series->syscalls_source == SYSCALLS_UNKNOWN ? calls == 0 : calls > 0.02 && calls < 10);
+}
+
+/* The program */
+
+static bool accepts(const char *port)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    addr.sin_port = htons((uint16_t)strtoul(port, NULL, 10));
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert(fd >= 0);
+    bool accepted = connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0;
+    close(fd);
+    return accepted;
+}
+
+static bool becomes(bool accepting, const char *port)
+{
+    for (int i = 0; i < 1000 && accepts(port) != accepting; i++) {
+        usleep(10000);
+    }
+    return accepts(port) == accepting;
+}
+
+/* Whatever ends the load generator, its server ends too. */
+static void check_signal(int signum)
+{
+    char port[8];
+    char command[512];
+    free_port(port);
+    snprintf(command, sizeof command, "'%s' --port %s", null_server_path, port);
+    pid_t pid = fork();
+    assert(pid >= 0);
+    if (pid == 0) {
+        execl(benchmark_path, benchmark_path, "-p", port, "--duration", "60", "--spawn", command, (char *)NULL);
+        _exit(127);
+    }
+    int status = 0;
+    CHECK(becomes(true, port));
+    CHECK(kill(pid, signum) == 0 && waitpid(pid, &status, 0) == pid);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == signum);
+    CHECK(becomes(false, port));
+}
+
+static void test_a_spawned_server_ends_with_the_program(void)
+{
+    check_signal(SIGINT);
+    check_signal(SIGTERM);
+    check_signal(SIGKILL);
+}
+
+/* Takes the paths of the null server and the load generator, or --page FILE and the number of targets. */
 int main(int argc, char **argv)
 {
     static void (*const tests[])(void) = {
@@ -585,15 +678,19 @@ int main(int argc, char **argv)
         test_spawn_says_why_a_server_died,
         test_spawn_ends_its_patience,
         test_spawn_kills_what_does_not_end,
+        test_series_keep_latencies_timeline_and_system_calls,
+        test_a_spawned_server_ends_with_the_program,
     };
-    if (argc == 3 && strcmp(argv[1], "--page") == 0) {
-        return write_page(argv[2]) == 0 ? 0 : 1;
+    if (argc == 4 && strcmp(argv[1], "--page") == 0) {
+        size_t targets = strtoul(argv[3], NULL, 10);
+        return targets >= 1 && targets <= TARGETS_MAX && write_page(argv[2], targets) == 0 ? 0 : 1;
     }
-    if (argc != 2) {
-        fprintf(stderr, "usage: bench-report NULL-SERVER | --page FILE\n");
+    if (argc != 3) {
+        fprintf(stderr, "usage: bench-report NULL-SERVER TXKV-BENCHMARK | --page FILE TARGETS\n");
         return 2;
     }
     null_server_path = argv[1];
+    benchmark_path = argv[2];
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
         tests[i]();
     }

@@ -1,8 +1,10 @@
 #include "text.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #define THREE_DIGITS 999.5 /* from here on rounding makes it four */
 
@@ -43,5 +45,12 @@ const char *text_ns(char out[TEXT_MAX], double ns)
         unit++;
     }
     snprintf(out, TEXT_MAX, "%.26s %s", text_short(number, ns), units[unit]);
+    return out;
+}
+
+const char *text_name(char out[TEXT_MAX], const char *text)
+{
+    bool whole = strlen(text) <= TEXT_NAME;
+    snprintf(out, TEXT_MAX, "%.*s%s", whole ? TEXT_NAME : TEXT_NAME - 1, text, whole ? "" : "…");
     return out;
 }
