@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <math.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -326,7 +327,7 @@ static void check_page(const struct config *c, const struct row *rows, size_t n,
     page_write(f, c, rows, n);
     fclose(f);
     CHECK(tags_balance(written));
-    CHECK(!has_no_number(written));
+    CHECK(!has_no_number(written) && count(written, ">-0<") == 0);
     CHECK(count(written, "<svg ") == figures && count(written, "<figure>") == figures);
     CHECK(count(written, "<svg role=\"img\" viewBox=\"0 0 ") == figures);
     CHECK(count(written, "<script") == 0 && count(written, "http") == 0 && count(written, "url(") == 0);
@@ -389,6 +390,21 @@ static void test_page_says_client_bound(void)
     }
     check_page(&made_config, made_rows, 1, 4);
     CHECK(count(written, "client-bound") == 1);
+}
+
+static void test_silence_is_a_gap_of_the_timeline(void)
+{
+    static const char *const names[] = {"a"};
+    const struct timeline *const timelines[] = {&timeline};
+    timeline_begin(&timeline, 0, 0);
+    timeline_add(&timeline, 50 * MS, 1000, 1);
+    timeline_add(&timeline, 150 * MS, 2000, 1);
+    timeline_add(&timeline, 450 * MS, 3000, 1);
+    timeline_end(&timeline, 500 * MS);
+    FILE *f = writing();
+    chart_timelines(f, "t", names, timelines, 1);
+    fclose(f);
+    CHECK(count(written, "d=\"M") == 2 && count(written, "M") == 4 && count(written, "L") == 2);
 }
 
 /* A curve that breaks, as a sweep of rates finds it. */
@@ -454,17 +470,42 @@ static int write_page(const char *path, size_t targets)
 
 /* syscalls */
 
-static void test_own_system_calls(void)
+#define CALLS 1000
+
+static void make_calls(void)
 {
-    static struct syscalls s;
-    syscalls_begin(&s, getpid());
-    enum syscalls_source source = s.source;
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < CALLS; i++) {
         char byte;
         CHECK(read(-1, &byte, 1) == -1);
     }
+}
+
+/* Makes its calls when the pipe closes. */
+static void *on_thread(void *pipe_end)
+{
+    char byte;
+    CHECK(read(*(int *)pipe_end, &byte, 1) == 0);
+    make_calls();
+    return NULL;
+}
+
+static void test_system_calls_of_all_threads(void)
+{
+    static struct syscalls s;
+    int ends[2];
+    pthread_t before;
+    pthread_t after;
+    assert(pipe(ends) == 0 && pthread_create(&before, NULL, on_thread, &ends[0]) == 0);
+    syscalls_begin(&s, getpid());
+    enum syscalls_source source = s.source;
+    assert(pthread_create(&after, NULL, on_thread, &ends[0]) == 0);
+    make_calls();
+    close(ends[1]);
+    pthread_join(before, NULL);
+    pthread_join(after, NULL);
+    close(ends[0]);
     uint64_t calls = syscalls_end(&s);
-    CHECK(source == SYSCALLS_UNKNOWN || (calls >= (source == SYSCALLS_ALL ? 1000 : 0) && calls < 1100));
+    CHECK(source != SYSCALLS_ALL || (calls >= 3 * CALLS && calls < 3 * CALLS + 100));
     CHECK(s.source == SYSCALLS_UNKNOWN && syscalls_end(&s) == 0);
     if (source != SYSCALLS_ALL) {
         printf("not tested: counting all system calls needs the tracepoint (%s)\n", syscalls_source_names[source]);
@@ -593,6 +634,10 @@ static void test_series_keep_latencies_timeline_and_system_calls(void)
     snprintf(command, sizeof command, "'%s' --port %s", null_server_path, t->port);
     CHECK(spawn_start(&s, command, t->host, t->port, 10 * NS_PER_S, why, sizeof why) == 0);
     t->pid = s.pid;
+    static struct syscalls counting;
+    syscalls_begin(&counting, t->pid);
+    enum syscalls_source source = counting.source;
+    (void)syscalls_end(&counting);
     CHECK(compare_run(&c, &row, NULL, why, sizeof why) == 0);
     spawn_stop(&s, 10 * NS_PER_S);
     spawn_deinit(&s);
@@ -604,7 +649,8 @@ static void test_series_keep_latencies_timeline_and_system_calls(void)
     CHECK(series->n == 2 && series->timeline.n >= 2 && replies > 0);
     CHECK(replies < series->latency.count); /* of the last measurement, of both */
     double calls = compare_total(&row, 0, METRIC_SYSCALLS);
-    CHECK(series->syscalls_source == SYSCALLS_UNKNOWN ? calls == 0 : calls > 0.02 && calls < 10);
+    CHECK(series->syscalls_source == source);
+    CHECK(source == SYSCALLS_UNKNOWN ? calls == 0 : calls > 0.02 && calls < 10);
 }
 
 /* The program */
@@ -672,8 +718,9 @@ int main(int argc, char **argv)
         test_page_of_nothing,
         test_page_escapes_what_others_wrote,
         test_page_says_client_bound,
+        test_silence_is_a_gap_of_the_timeline,
         test_latency_by_rate,
-        test_own_system_calls,
+        test_system_calls_of_all_threads,
         test_spawn_starts_and_ends_a_server,
         test_spawn_says_why_a_server_died,
         test_spawn_ends_its_patience,
