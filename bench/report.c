@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "text.h"
@@ -237,6 +238,32 @@ static void json_string(FILE *f, const char *text)
     fputc('"', f);
 }
 
+/* Of the last measurement. */
+static void json_timeline(FILE *f, const struct timeline *t)
+{
+    static const struct {
+        const char *name;
+        size_t at;
+    } columns[] = {
+        {"replies", offsetof(struct timeline_slot, replies)},
+        {"p50_ns", offsetof(struct timeline_slot, p50_ns)},
+        {"p99_ns", offsetof(struct timeline_slot, p99_ns)},
+        {"max_ns", offsetof(struct timeline_slot, max_ns)},
+    };
+    fprintf(f, ", \"timeline\": {\"slot_ns\": %" PRIu64, t->slot_ns);
+    for (size_t column = 0; column < sizeof columns / sizeof *columns; column++) {
+        fprintf(f, ", \"%s\": [", columns[column].name);
+        for (size_t i = 0; i < t->n; i++) {
+            const char *slot = (const char *)&t->slots[i];
+            uint64_t value;
+            memcpy(&value, slot + columns[column].at, sizeof value);
+            fprintf(f, "%s%" PRIu64, i == 0 ? "" : ", ", value);
+        }
+        fputc(']', f);
+    }
+    fputc('}', f);
+}
+
 static void json_target(FILE *f, const struct config *c, const struct row *row, size_t t)
 {
     const struct series *s = &row->series[t];
@@ -254,6 +281,7 @@ static void json_target(FILE *f, const struct config *c, const struct row *row, 
         }
         fputs("]}", f);
     }
+    json_timeline(f, &s->timeline);
     fputc('}', f);
 }
 

@@ -608,6 +608,22 @@ static void test_spawn_kills_what_does_not_end(void)
     spawn_deinit(&s);
 }
 
+static void test_spawn_is_for_a_single_server(void)
+{
+    static struct config c;
+    char why[256];
+    char program[] = "txkv-benchmark";
+    char spawn[] = "--spawn=server --port 1";
+    char target[] = "--target=a=text:h:1";
+    char pid[] = "--server-pid=1";
+    char report[] = "--report=page.html";
+    CHECK(config_parse(&c, 3, (char *[]){program, spawn, report, NULL}, why, sizeof why) == OPTS_OK);
+    CHECK(strcmp(c.spawn, "server --port 1") == 0 && strcmp(c.report, "page.html") == 0);
+    CHECK(config_parse(&c, 3, (char *[]){program, spawn, target, NULL}, why, sizeof why) == OPTS_BAD);
+    CHECK(config_parse(&c, 3, (char *[]){program, pid, spawn, NULL}, why, sizeof why) == OPTS_BAD);
+    CHECK(strstr(why, "--spawn") != NULL);
+}
+
 /* The series of a comparison */
 
 static void test_series_keep_latencies_timeline_and_system_calls(void)
@@ -725,6 +741,7 @@ int main(int argc, char **argv)
         test_spawn_says_why_a_server_died,
         test_spawn_ends_its_patience,
         test_spawn_kills_what_does_not_end,
+        test_spawn_is_for_a_single_server,
         test_series_keep_latencies_timeline_and_system_calls,
         test_a_spawned_server_ends_with_the_program,
     };
