@@ -45,8 +45,8 @@ struct config {
     uint64_t repeat;
     bool preload;
     bool quiet;
-    const char *csv;  /* NULL: none; "": to stdout instead of the table; else a file */
-    const char *json; /* alike */
+    const char *csv;    /* NULL: none; "": to stdout instead of the table; else a file */
+    const char *json;   /* alike */
     const char *report; /* NULL: none; else the file of the page */
     const char *spawn;  /* NULL: none; else the command that starts the only target */
     /* What --target takes the place of. */

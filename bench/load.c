@@ -400,10 +400,10 @@ static int end_measure(struct load *l)
     l->r->syscalls_source = l->syscalls.source;
     l->r->syscalls = syscalls_end(&l->syscalls);
     l->r->wall_ns = now_ns() - l->begin_ns;
-    timeline_end(&l->r->timeline, l->begin_ns + l->r->wall_ns);
     l->r->client_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - l->client_cpu_ns;
     l->r->server_cpu_ns = server.cpu_ns - l->server_cpu_ns;
     l->r->rss_kib = server.rss_kib;
+    timeline_end(&l->r->timeline, l->begin_ns + l->r->wall_ns);
     l->phase = PHASE_DRAIN;
     return 0;
 }
