@@ -13,7 +13,7 @@ ninja-build      runs what meson plans
 pkg-config       finds the libraries below
 libuv1-dev       event loop and TCP
 uthash-dev       hash tables
-libsodium-dev    random bytes, keyed hashes and passwords
+libxxhash-dev    the keyed hash of keys
 libedit-dev      line editing in txkv-cli
 '
 

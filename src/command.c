@@ -319,17 +319,21 @@ const struct command *command_at(size_t index)
 static uint64_t fold(const char *name, size_t len)
 {
     uint64_t word = 0;
-    memcpy(&word, name, len);
+    for (size_t i = 0; i < len; i++) {
+        word |= (uint64_t)(unsigned char)name[i] << 8 * i;
+    }
     return word & 0xdfdfdfdfdfdfdfdfULL;
 }
 
 const struct command *command_find(struct slice name)
 {
     static uint64_t folded[TABLE_SIZE];
+    static size_t lengths[TABLE_SIZE];
     if (folded[0] == 0) {
         for (size_t i = 0; i < TABLE_SIZE; i++) {
-            assert(strlen(table[i].name) <= sizeof(uint64_t));
-            folded[i] = fold(table[i].name, strlen(table[i].name));
+            lengths[i] = strlen(table[i].name);
+            assert(lengths[i] <= sizeof(uint64_t));
+            folded[i] = fold(table[i].name, lengths[i]);
         }
     }
     if (name.len == 0 || name.len > sizeof(uint64_t)) {
@@ -337,7 +341,7 @@ const struct command *command_find(struct slice name)
     }
     uint64_t wanted = fold(name.data, name.len);
     for (size_t i = 0; i < TABLE_SIZE; i++) {
-        if (folded[i] == wanted && strlen(table[i].name) == name.len) {
+        if (folded[i] == wanted && lengths[i] == name.len) {
             return &table[i];
         }
     }
@@ -351,9 +355,28 @@ size_t command_line_max(const struct command_limits *limits)
     return limits->key_bytes + limits->value_bytes + 64;
 }
 
+/* Whether one of eight bytes is below 0x20, or 0x7f: a borrow into the top bit of a byte that had none tells. Bytes above a
+ * true hit may be taken for hits too, which does no harm to a yes. */
+static bool has_control(uint64_t word)
+{
+    const uint64_t ones = 0x0101010101010101ULL;
+    uint64_t low = (word - 0x20 * ones) & ~word;
+    uint64_t del = word ^ 0x7f * ones;
+    return ((low | ((del - ones) & ~del)) & 0x80 * ones) != 0;
+}
+
 static int find_control(struct slice key)
 {
-    for (size_t i = 0; i < key.len; i++) {
+    size_t clean = 0;
+    uint64_t word;
+    while (key.len - clean >= sizeof(word)) {
+        memcpy(&word, key.data + clean, sizeof(word));
+        if (has_control(word)) {
+            break;
+        }
+        clean += sizeof(word);
+    }
+    for (size_t i = clean; i < key.len; i++) {
         if ((unsigned char)key.data[i] < 0x20 || key.data[i] == 0x7f) {
             return (unsigned char)key.data[i];
         }

@@ -7,7 +7,7 @@
 /* Items per bucket at which a partition expands, times 256: 3 on average, spread over 0.75 to 1.25 of it so that the
  * partitions do not all expand together. A bucket costs 16 bytes: see docs/architecture.md for what a load of 3 saves and
  * costs. */
-#define LOAD_LIMIT_256 768U
+#define LOAD_LIMIT_256 512U
 
 /* A table's first two allocations, kept in two small pools: a small transaction makes and drops a table each time. */
 #define POOL_MAX 64

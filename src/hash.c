@@ -1,25 +1,25 @@
 #include "hash.h"
 
-#include <sodium.h>
+#include <sys/random.h>
 
-_Static_assert(crypto_shorthash_KEYBYTES == 16, "the key has 128 bits");
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
-static unsigned char key_bytes[crypto_shorthash_KEYBYTES];
+_Static_assert(HASH_SECRET_BYTES >= XXH3_SECRET_SIZE_MIN, "XXH3 takes no shorter secret");
+
+static unsigned char secret[HASH_SECRET_BYTES];
 
 int hash_init(void)
 {
-    if (sodium_init() < 0) {
-        return -1;
-    }
-    crypto_shorthash_keygen(key_bytes);
-    return 0;
+    return getrandom(secret, sizeof(secret), 0) == (ssize_t)sizeof(secret) ? 0 : -1;
+}
+
+void hash_init_known(const unsigned char known[HASH_SECRET_BYTES])
+{
+    memcpy(secret, known, sizeof(secret));
 }
 
 uint32_t hash_of(struct slice key)
 {
-    unsigned char out[crypto_shorthash_BYTES];
-    uint32_t low;
-    crypto_shorthash(out, (const unsigned char *)key.data, key.len, key_bytes);
-    memcpy(&low, out, sizeof(low));
-    return low;
+    return (uint32_t)XXH3_64bits_withSecret(key.data, key.len, secret, sizeof(secret));
 }
