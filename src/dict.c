@@ -103,6 +103,12 @@ static void follow_table(struct dict_partition *p)
     p->mask = p->head == NULL ? 0 : p->head->hh.tbl->num_buckets - 1;
 }
 
+static void table_free(UT_hash_table *table)
+{
+    dict_table_free(table->buckets, table->num_buckets * sizeof(struct UT_hash_bucket));
+    dict_table_free(table, sizeof(*table));
+}
+
 size_t dict_drain(struct dict *d, size_t limit, void (*on_free)(struct entry *e))
 {
     size_t freed = 0;
@@ -128,8 +134,7 @@ size_t dict_drain(struct dict *d, size_t limit, void (*on_free)(struct entry *e)
         }
         p->head = e;
         if (e == NULL) {
-            dict_table_free(table->buckets, table->num_buckets * sizeof(struct UT_hash_bucket));
-            dict_table_free(table, sizeof(*table));
+            table_free(table);
         }
         follow_table(p);
     }
@@ -234,6 +239,26 @@ int dict_each(const struct dict *d, int (*visit)(struct entry *e, void *arg), vo
         }
     }
     return 0;
+}
+
+void dict_release(struct dict *d, void (*take)(struct entry *e, void *arg), void *arg)
+{
+    for (size_t i = 0; i < (size_t)1 << d->bits; i++) {
+        struct dict_partition *p = &d->parts[i];
+        struct entry *e = p->head;
+        if (e == NULL) {
+            continue;
+        }
+        table_free(e->hh.tbl); /* all of it goes, so its chains are not kept in order meanwhile */
+        p->head = NULL;
+        follow_table(p);
+        for (struct entry *next; e != NULL; e = next) {
+            next = e->hh.next;
+            take(e, arg);
+        }
+    }
+    d->count = 0;
+    d->bytes = 0;
 }
 
 /* --- prefetch: a find touches the partition, a bucket, then the entries of one chain; each step waits for memory once for

@@ -69,6 +69,9 @@ struct entry *dict_any(const struct dict *d);
 /* Calls visit for each entry, in order of insertion within a partition, until it returns non-zero, which is returned. */
 int dict_each(const struct dict *d, int (*visit)(struct entry *e, void *arg), void *arg);
 
+/* Empties the dict and gives each entry to take, in order of insertion within a partition; take owns it then. */
+void dict_release(struct dict *d, void (*take)(struct entry *e, void *arg), void *arg);
+
 /* Brings the memory that finds of these hashes will touch into the cache, all of them side by side. Hints only. */
 void dict_prefetch(const struct dict *d, const uint32_t *hashes, size_t count);
 

@@ -5,7 +5,9 @@
 #include <sys/mman.h>
 
 #define CLASSES (SLAB_BLOCK_MAX / 8 + 1)
-#define SLABS (SLAB_REGION >> SLAB_SHIFT)
+#define REGION_MAX ((size_t)256 << 30)
+#define REGION_MIN ((size_t)1 << 30)
+#define SLABS (REGION_MAX >> SLAB_SHIFT)
 #define KEPT_MAX 4 /* unused slabs that keep their pages for the next blocks */
 
 struct slab {
@@ -18,6 +20,7 @@ struct slab {
 };
 
 char *slab_base;
+size_t slab_region;
 static struct slab slabs[SLABS]; /* slab 0 is never used: 0 stands for none */
 static uint32_t open[CLASSES];     /* of each class: the first slab that has room */
 static uint32_t reached = 1; /* slabs from here on were never used */
@@ -43,12 +46,12 @@ static uint32_t index_of(const void *block)
 
 void slab_init(void)
 {
-    if (slab_base != NULL) {
-        return;
-    }
-    char *at = mmap(NULL, SLAB_REGION + SLAB_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at != MAP_FAILED) {
-        slab_base = at + (-(uintptr_t)at & (SLAB_BYTES - 1));
+    for (size_t size = REGION_MAX; slab_base == NULL && size >= REGION_MIN; size /= 4) {
+        char *at = mmap(NULL, size + SLAB_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (at != MAP_FAILED) {
+            slab_base = at + (-(uintptr_t)at & (SLAB_BYTES - 1));
+            slab_region = size;
+        }
     }
 }
 
@@ -94,7 +97,7 @@ static uint32_t slab_take(void)
     uint32_t index = empty;
     if (index != 0) {
         pop(&empty);
-    } else if (slab_base != NULL && reached < SLABS && mprotect(start_of(reached), SLAB_BYTES, PROT_READ | PROT_WRITE) == 0) {
+    } else if (slab_base != NULL && reached < slab_region >> SLAB_SHIFT && mprotect(start_of(reached), SLAB_BYTES, PROT_READ | PROT_WRITE) == 0) {
         index = reached++;
     }
     held += index != 0;

@@ -18,11 +18,11 @@
 #define SLAB_SHIFT 18U
 #define SLAB_BYTES ((size_t)1 << SLAB_SHIFT)
 #define SLAB_BLOCK_MAX ((size_t)512)    /* bytes; larger blocks are somebody else's */
-#define SLAB_REGION ((size_t)256 << 30) /* bytes of addresses, which cost nothing until they are used */
 
-extern char *slab_base; /* start of the reserved addresses; NULL: there are none */
+extern char *slab_base;    /* start of the reserved addresses, which cost nothing until they are used; NULL: there are none */
+extern size_t slab_region; /* their number: 256 GiB, or less where there is a limit on address space */
 
-/* Reserves the addresses. Without them (a limit on address space) slab_alloc has nothing to give. */
+/* Reserves the addresses. Without them slab_alloc has nothing to give. */
 void slab_init(void);
 
 /* A block of at least size bytes (1 to SLAB_BLOCK_MAX), aligned to 8 bytes, or NULL without memory. */
@@ -36,7 +36,7 @@ size_t slab_size(const void *block);
 
 static inline bool slab_owns(const void *block)
 {
-    return slab_base != NULL && (uintptr_t)block - (uintptr_t)slab_base < SLAB_REGION;
+    return (uintptr_t)block - (uintptr_t)slab_base < slab_region;
 }
 
 /* Gives the pages of one unused slab back to the system, as far as more are unused than are kept. True when there may be

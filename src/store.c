@@ -405,9 +405,8 @@ static int look_ahead(struct entry *e, void *arg)
     return 0;
 }
 
-static void apply_entry(struct store *st, struct dict *shadow, struct entry *e, uint64_t seq)
+static void apply_entry(struct store *st, struct entry *e, uint64_t seq)
 {
-    dict_remove(shadow, e);
     struct entry *old = dict_find(&st->current->dict, entry_key(e), entry_hash(e));
     if (!entry_is_tombstone(e)) {
         publish(st, old, e, seq);
@@ -425,43 +424,36 @@ static void apply_entry(struct store *st, struct dict *shadow, struct entry *e, 
 
 struct applying {
     struct store *st;
-    struct dict *shadow;
     uint64_t seq;
     size_t left; /* entries to apply before the rest is held back; all of them but for a fault */
 };
 
-static int apply(struct entry *e, void *arg)
+static void apply(struct entry *e, void *arg)
 {
     struct applying *a = arg;
     if (txn_entry_is_mark(e)) {
-        return 0;
+        entry_free(e);
+        return;
     }
-    if (a->left == 0) {
-        return 1;
+#ifdef TXKV_FAULTS
+    if (a->left-- == 0) {
+        a->left = 0;
+        a->st->half_seq = a->seq;
+        if (dict_add(&a->st->half, e) < 0) {
+            entry_free(e);
+        }
+        return;
     }
-    a->left--;
-    apply_entry(a->st, a->shadow, e, a->seq);
-    return 0;
+#endif
+    apply_entry(a->st, e, a->seq);
 }
 
 #ifdef TXKV_FAULTS
-static void hold_back_half(struct store *st, struct txn *t, uint64_t seq)
-{
-    struct entry *e;
-    while ((e = dict_any(&t->shadow)) != NULL) {
-        dict_remove(&t->shadow, e);
-        if (txn_entry_is_mark(e) || dict_add(&st->half, e) < 0) {
-            entry_free(e);
-        }
-    }
-    st->half_seq = seq;
-}
-
 static void finish_half(struct store *st)
 {
-    struct applying a = {st, &st->half, st->half_seq, SIZE_MAX};
+    struct applying a = {st, st->half_seq, SIZE_MAX};
     if (st->half.count > 0 && dict_reserve(st->half.count) == 0) {
-        dict_each(&st->half, apply, &a);
+        dict_release(&st->half, apply, &a);
     }
 }
 #endif
@@ -519,13 +511,8 @@ int store_commit(struct store *st, struct txn *t)
     if (fresh != NULL) {
         flush_now(st, fresh, seq);
     }
-    struct applying a = {st, &t->shadow, seq, FAULT(half_commit_visible) ? t->writes / 2 : SIZE_MAX};
-    dict_each(&t->shadow, apply, &a);
-#ifdef TXKV_FAULTS
-    if (FAULT(half_commit_visible)) {
-        hold_back_half(st, t, seq);
-    }
-#endif
+    struct applying a = {st, seq, FAULT(half_commit_visible) ? t->writes / 2 : SIZE_MAX};
+    dict_release(&t->shadow, apply, &a);
     relieve(st, writes);
 end:
     store_rollback(st, t);

@@ -73,7 +73,7 @@ Test(slab, what_is_elsewhere_is_not_owned)
     cr_assert_not(slab_owns(&local));
     cr_assert_not(slab_owns(heap));
     cr_assert_not(slab_owns(NULL));
-    cr_assert_not(slab_owns(slab_base + SLAB_REGION));
+    cr_assert_not(slab_owns(slab_base + slab_region));
     free(heap);
 }
 
