@@ -86,8 +86,8 @@ static bool answered_errors(const struct config *c, const struct row *rows, size
 
 static int run(const struct config *c)
 {
-    size_t n = c->workload_count * c->pipeline_count;
-    struct row *rows = calloc(n, sizeof *rows);
+    size_t n = 0;
+    struct row *rows = calloc(compare_rows(c), sizeof *rows);
     if (rows == NULL) {
         fprintf(stderr, "txkv-benchmark: out of memory\n");
         return EXIT_FAILURE;
@@ -95,7 +95,7 @@ static int run(const struct config *c)
     progress.all = n * c->repeat * c->target_count;
     char why[256] = "";
     bool terminal = isatty(STDERR_FILENO) == 1;
-    int err = compare_run(c, rows, terminal ? show_progress : NULL, why, sizeof why);
+    int err = compare_run(c, rows, &n, terminal ? show_progress : NULL, why, sizeof why);
     if (terminal) {
         fputs("\r\033[K", stderr);
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "sweep.h"
 
 #define FULL_CLIENT 0.95 /* of one core */
 #define FULL_SERVER 0.90
@@ -32,6 +33,8 @@ const char *const metric_names[METRIC_COUNT] = {
     [METRIC_CLIENT_LOAD] = "client_cores",
     [METRIC_MISSES] = "misses",
     [METRIC_ERRORS] = "errors",
+    [METRIC_CONFLICTS] = "conflicts",
+    [METRIC_UNANSWERED] = "unanswered",
 };
 
 static const struct {
@@ -65,6 +68,8 @@ static void series_add(struct series *s, const struct load_result *r)
     }
     hist_merge(&s->latency, &r->latency);
     s->timeline = r->timeline;
+    s->values[METRIC_CONFLICTS][n] = (double)r->conflicts;
+    s->values[METRIC_UNANSWERED][n] = (double)r->unanswered;
     if (s->first_error[0] == '\0') {
         memcpy(s->first_error, r->first_error, sizeof s->first_error);
     }
@@ -77,23 +82,34 @@ static struct load_plan plan_for(const struct config *c, const struct target *t)
         .port = t->port,
         .proto = t->proto,
         .server_pid = t->pid,
-        .dist = KEYS_UNIFORM,
+        .txn = c->txn,
+        .dist = c->dist,
         .keys = c->keys,
         .seed = c->seed,
         .requests = c->requests,
         .duration_ns = c->duration_ns,
         .warmup_ns = c->warmup_ns,
-        .value_size = (size_t)c->value_size,
+        .value_sizes = c->value_sizes,
+        .key_size_min = c->key_sizes.parts[0].low,
+        .key_size_max = c->key_sizes.parts[0].high,
+        .verify = c->verify,
+        .stamp = (uint16_t)(c->seed ^ c->seed >> 16 ^ c->seed >> 32 ^ c->seed >> 48),
         .conns = (unsigned)c->conns,
+        .idle = (unsigned)c->idle,
+        .non_readers = (unsigned)c->non_readers,
+        .arrivals = c->arrivals,
     };
 }
 
 static int preload(const struct config *c, const struct target *t, struct load_result *r, char *why, size_t why_size)
 {
     struct load_plan plan = plan_for(c, t);
-    uint64_t fitting = PRELOAD_BYTES / (c->value_size + 1);
+    uint64_t fitting = PRELOAD_BYTES / (sizes_max(&c->value_sizes) + 1);
     plan.mix[WIRE_SET] = 1;
-    plan.dist = KEYS_SEQUENTIAL;
+    plan.txn = (struct load_txn){0};
+    plan.dist = (struct keys_choice){.dist = KEYS_SEQUENTIAL};
+    plan.idle = 0;
+    plan.non_readers = 0;
     plan.requests = c->keys;
     plan.duration_ns = 0;
     plan.warmup_ns = 0;
@@ -128,13 +144,14 @@ static int count_syscalls(const struct load_plan *measured, struct series *s, st
     return 0;
 }
 
-static int measure(const struct config *c, struct row *row, size_t target, struct load_result *r, char *why,
-                   size_t why_size)
+int compare_measure(const struct config *c, struct row *row, size_t target, struct load_result *r, char *why,
+                    size_t why_size)
 {
     const struct target *t = &c->targets[target];
     struct load_plan plan = plan_for(c, t);
     memcpy(plan.mix, row->workload->mix, sizeof plan.mix);
     plan.pipeline = row->pipeline;
+    plan.rate = row->rate;
     plan.seed = c->seed + row->series[target].n; /* all targets see the same keys, each repetition others */
     if (load_run(&plan, r) != 0) {
         snprintf(why, why_size, "%s: %s", t->name, r->why);
@@ -144,8 +161,53 @@ static int measure(const struct config *c, struct row *row, size_t target, struc
     return t->pid == 0 ? 0 : count_syscalls(&plan, &row->series[target], r, t->name, why, why_size);
 }
 
-int compare_run(const struct config *c, struct row *rows,
-                void (*progress)(const struct row *row, const struct target *t, size_t repeat), char *why,
+size_t compare_rows(const struct config *c)
+{
+    return c->workload_count * (c->sweep ? SWEEP_ROWS_MAX * c->target_count : c->pipeline_count);
+}
+
+const char *compare_row_name(const struct row *row, char *out, size_t size)
+{
+    if (row->rate > 0) {
+        snprintf(out, size, "%s, %.0f requests/s", row->workload->name, row->rate);
+    } else {
+        snprintf(out, size, "%s, pipeline %u", row->workload->name, row->pipeline);
+    }
+    return out;
+}
+
+/* All repetitions of a row, the order of the targets reversed each time. */
+static int fill_row(const struct config *c, struct row *row, struct load_result *r, compare_progress_fn *progress,
+                    char *why, size_t why_size)
+{
+    int err = 0;
+    for (size_t k = 0; err == 0 && k < c->repeat * c->target_count; k++) {
+        size_t repeat = k / c->target_count;
+        size_t place = k % c->target_count;
+        size_t target = repeat % 2 == 0 ? place : c->target_count - 1 - place;
+        if (progress != NULL) {
+            progress(row, &c->targets[target], repeat);
+        }
+        err = compare_measure(c, row, target, r, why, why_size);
+    }
+    return err;
+}
+
+static int fill_rows(const struct config *c, struct row *rows, size_t *n, struct load_result *r,
+                     compare_progress_fn *progress, char *why, size_t why_size)
+{
+    int err = 0;
+    for (*n = 0; err == 0 && *n < c->workload_count * c->pipeline_count; (*n)++) {
+        struct row *row = &rows[*n];
+        row->workload = &c->workloads[*n / c->pipeline_count];
+        row->pipeline = (unsigned)c->pipelines[*n % c->pipeline_count];
+        row->rate = (double)c->rate;
+        err = fill_row(c, row, r, progress, why, why_size);
+    }
+    return err;
+}
+
+int compare_run(const struct config *c, struct row *rows, size_t *n, compare_progress_fn *progress, char *why,
                 size_t why_size)
 {
     struct load_result *r = malloc(sizeof *r);
@@ -156,28 +218,12 @@ int compare_run(const struct config *c, struct row *rows,
     for (size_t t = 0; err == 0 && c->preload && t < c->target_count; t++) {
         err = preload(c, &c->targets[t], r, why, why_size);
     }
-    for (size_t i = 0; err == 0 && i < c->workload_count * c->pipeline_count; i++) {
-        struct row *row = &rows[i];
-        row->workload = &c->workloads[i / c->pipeline_count];
-        row->pipeline = (unsigned)c->pipelines[i % c->pipeline_count];
-        for (size_t k = 0; err == 0 && k < c->repeat * c->target_count; k++) {
-            size_t repeat = k / c->target_count;
-            size_t place = k % c->target_count;
-            size_t target = repeat % 2 == 0 ? place : c->target_count - 1 - place;
-            if (progress != NULL) {
-                progress(row, &c->targets[target], repeat);
-            }
-            err = measure(c, row, target, r, why, why_size);
-        }
+    if (err == 0) {
+        err = c->sweep ? sweep_run(c, rows, n, r, progress, why, why_size)
+                       : fill_rows(c, rows, n, r, progress, why, why_size);
     }
     free(r);
     return err;
-}
-
-const char *compare_row_name(const struct row *row, char *out, size_t size)
-{
-    snprintf(out, size, "%s, pipeline %u", row->workload->name, row->pipeline);
-    return out;
 }
 
 struct stats_spread compare_spread(const struct row *row, size_t target, enum metric m)

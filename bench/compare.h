@@ -31,40 +31,58 @@ enum metric {
     METRIC_CLIENT_LOAD,
     METRIC_MISSES,
     METRIC_ERRORS,
+    METRIC_CONFLICTS,
+    METRIC_UNANSWERED,
     METRIC_COUNT
 };
 
 /* Names for machines, with the unit last. */
 extern const char *const metric_names[METRIC_COUNT];
 
-/* The measurements of one target in one row. */
+/* The measurements of one target in one row. n is 0 where a sweep did not measure this target at this rate. */
 struct series {
     double values[METRIC_COUNT][REPEAT_MAX];
     size_t n;
     enum syscalls_source syscalls_source; /* what METRIC_SYSCALLS was counted by */
     struct hist latency;                  /* of all measurements together */
     struct timeline timeline;             /* of the last */
-    char first_error[96];                 /* an error that the server answered */
+    char first_error[192];                /* an error that the server answered */
 };
 
 struct row {
     const struct workload *workload;
     unsigned pipeline;
+    double rate;                       /* asked for, requests a second; 0: closed loop */
+    char note[256];                    /* what there is to say about it, or "" */
     struct series series[TARGETS_MAX]; /* in the order of the targets */
 };
 
-/* Fills rows[workload_count x pipeline_count], zeroed before. progress may be NULL; it is called before each
+/* How many rows there may be. */
+size_t compare_rows(const struct config *c);
+
+typedef void compare_progress_fn(const struct row *row, const struct target *t, size_t repeat);
+
+/* Fills up to compare_rows() rows, zeroed before; *n becomes how many. progress may be NULL; it is called before each
  * measurement. 0, or -1 with a line in why. */
-int compare_run(const struct config *c, struct row *rows,
-                void (*progress)(const struct row *row, const struct target *t, size_t repeat), char *why,
+int compare_run(const struct config *c, struct row *rows, size_t *n, compare_progress_fn *progress, char *why,
                 size_t why_size);
 
-/* "get, pipeline 16", for people. Returns out. */
+/* "get, pipeline 16" or "get, 10000 requests/s", for people. Returns out. */
 const char *compare_row_name(const struct row *row, char *out, size_t size);
 
 /* Over the measurements of a target. */
 struct stats_spread compare_spread(const struct row *row, size_t target, enum metric m);
 double compare_total(const struct row *row, size_t target, enum metric m);
+
+/* Measures one target once and adds that to its series in the row. r is a place to work in. 0, or -1 with why. */
+int compare_measure(const struct config *c, struct row *row, size_t target, struct load_result *r, char *why,
+                    size_t why_size);
+
+/* Both the first target and the other were measured in this row: they can be compared. */
+static inline bool compare_both(const struct row *row, size_t other)
+{
+    return row->series[0].n > 0 && row->series[other].n > 0;
+}
 
 /* Of the first target against the other: median and interval of the ratio, or of the difference, pair by pair. */
 struct stats_interval compare_ratio(const struct row *row, enum metric m, size_t other);

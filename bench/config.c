@@ -7,9 +7,15 @@
 #include <string.h>
 
 #include "clock.h"
-#include "keys.h"
+#include "values.h"
 
 #define DEFAULT_DURATION_NS (3 * NS_PER_S)
+#define DEFAULT_VALUE_SIZE 3
+#define VALUE_SIZE_MAX 536870912
+#define KEY_SIZE_MAX 1024
+#define MEMCACHE_KEY_MAX 250
+#define CONNS_MAX 60000
+#define RATE_MAX 100000000
 
 static const struct workload known_workloads[] = {
     {"set", {[WIRE_SET] = 1}},
@@ -158,17 +164,105 @@ static int parse_pipelines(void *config, const char *arg)
     return 0;
 }
 
+static int parse_dist(void *config, const char *arg)
+{
+    struct config *c = config;
+    c->dist_text = arg;
+    return keys_parse(&c->dist, arg);
+}
+
+static int parse_value_size(void *config, const char *arg)
+{
+    struct config *c = config;
+    if (sizes_parse(&c->value_sizes, arg, 0, VALUE_SIZE_MAX) != 0) {
+        return -1;
+    }
+    c->value_size = sizes_mean(&c->value_sizes);
+    c->value_size_text = arg;
+    return 0;
+}
+
+static int parse_key_size(void *config, const char *arg)
+{
+    struct config *c = config;
+    c->key_size_text = arg;
+    return sizes_parse(&c->key_sizes, arg, WIRE_KEY_SIZE, KEY_SIZE_MAX) == 0 && c->key_sizes.n == 1 ? 0 : -1;
+}
+
+static int parse_arrivals(void *config, const char *arg)
+{
+    struct config *c = config;
+    int arrivals = find_name(pace_names, PACE_COUNT, arg);
+    c->arrivals = arrivals < 0 ? c->arrivals : (enum pace_arrivals)arrivals;
+    c->arrivals_given = true;
+    return arrivals < 0 ? -1 : 0;
+}
+
+static int parse_ms(void *config, const char *arg)
+{
+    struct config *c = config;
+    char *end;
+    double ms = strtod(arg, &end);
+    if (end == arg || *end != '\0' || !(ms > 0 && ms <= 1e6)) {
+        return -1;
+    }
+    c->sweep_limit_ns = (uint64_t)(ms * 1e6);
+    return 0;
+}
+
+/* One NAME=VALUE, or "serializable", of a transaction. */
+static int parse_txn_word(struct load_txn *txn, char *word)
+{
+    char *value = strchr(word, '=');
+    uint64_t n;
+    char *end;
+    if (value == NULL) {
+        txn->serializable = true;
+        return strcmp(word, "serializable") == 0 ? 0 : -1;
+    }
+    *value++ = '\0';
+    if (strcmp(word, "conflict") == 0) {
+        txn->conflict = strtod(value, &end);
+        return end != value && *end == '\0' && txn->conflict >= 0 && txn->conflict <= 1 ? 0 : -1;
+    }
+    if (opts_count(value, 0, LOAD_TXN_KEYS_MAX, &n) != 0) {
+        return -1;
+    }
+    unsigned *count = strcmp(word, "reads") == 0 ? &txn->reads : strcmp(word, "writes") == 0 ? &txn->writes : NULL;
+    if (count == NULL) {
+        return -1;
+    }
+    *count = (unsigned)n;
+    return 0;
+}
+
+static int parse_txn(void *config, const char *arg)
+{
+    struct config *c = config;
+    c->txn = (struct load_txn){0};
+    c->txn_text = arg;
+    do {
+        char word[32];
+        if (take_word(&arg, ',', word, sizeof word) != 0 || parse_txn_word(&c->txn, word) != 0) {
+            return -1;
+        }
+    } while (*arg != '\0');
+    c->workloads[0] = (struct workload){.name = "txn"};
+    c->workload_count = 1;
+    return c->txn.reads + c->txn.writes > 0 ? 0 : -1;
+}
+
 #define AT(field) .at = offsetof(struct config, field)
 
 static const struct opt options[] = {
     {"host", 'h', OPT_TEXT, AT(host), .arg = "HOST", .help = "server (127.0.0.1)"},
     {"port", 'p', OPT_COUNT, AT(port), .min = 1, .max = UINT16_MAX, .arg = "PORT", .help = "its port (8888)"},
-    {"proto", 0, OPT_CALL, .parse = parse_proto, .arg = "text|resp", .help = "its protocol (text)"},
+    {"proto", 0, OPT_CALL, .parse = parse_proto, .arg = "text|resp|memcache", .help = "its protocol (text)"},
     {"server-pid", 0, OPT_COUNT, AT(server_pid), .min = 1, .max = INT32_MAX, .arg = "PID",
      .help = "its process: account its CPU time, memory and system calls"},
     {"target", 0, OPT_CALL, .parse = parse_target, .arg = "NAME=PROTO:HOST:PORT[,PID]",
      .help = "a server, instead of the above; several are compared"},
-    {"clients", 'c', OPT_COUNT, AT(conns), .min = 1, .max = 60000, .arg = "N", .help = "connections (50)"},
+    {"clients", 'c', OPT_COUNT, AT(conns), .min = 1, .max = CONNS_MAX, .arg = "N", .help = "connections (50)"},
     {"pipeline", 'P', OPT_CALL, .parse = parse_pipelines, .arg = "N[,N...]",
      .help = "requests a connection sends at once (1), 1 to 100000"},
     {"tests", 't', OPT_CALL, .parse = parse_tests, .arg = "set|get|mix|ping[,...]",
@@ -182,7 +276,25 @@ static const struct opt options[] = {
     {"warmup", 0, OPT_SECONDS, AT(warmup_ns), .max = 3600, .arg = "S",
      .help = "run S seconds first that do not count (0)"},
     {"keys", 'r', OPT_COUNT, AT(keys), .min = 1, .max = KEYS_MAX, .arg = "N", .help = "choose among N keys (100k)"},
-    {"data-size", 'd', OPT_COUNT, AT(value_size), .max = 536870912, .arg = "BYTES", .help = "size of a value (3)"},
+    {"data-size", 'd', OPT_CALL, .parse = parse_value_size, .arg = "N|LO-HI|N:SHARE[,...]",
+     .help = "bytes of a value: all, any between, or by shares (3)"},
+    {"key-size", 0, OPT_CALL, .parse = parse_key_size, .arg = "N|LO-HI",
+     .help = "bytes of a key, 16 to 1024; its number decides (16)"},
+    {"dist", 0, OPT_CALL, .parse = parse_dist,
+     .arg = "uniform|sequential|zipf:THETA|latest|hotset:SHARE_KEYS:SHARE_REQUESTS",
+     .help = "which keys; 0 < THETA < 1 (uniform)"},
+    {"txn", 0, OPT_CALL, .parse = parse_txn, .arg = "reads=N,writes=N[,conflict=SHARE][,serializable]",
+     .help = "instead of -t: transactions; another client disturbs SHARE of them"},
+    {"rate", 0, OPT_COUNT, AT(rate), .min = 1, .max = RATE_MAX, .arg = "N",
+     .help = "open loop: N requests a second, latency from when they were due"},
+    {"arrivals", 0, OPT_CALL, .parse = parse_arrivals, .arg = "poisson|fixed", .help = "of an open loop (poisson)"},
+    {"sweep", 0, OPT_FLAG, AT(sweep), .help = "open loop: find the rate at which p99 breaks; each rate tried is a row"},
+    {"sweep-limit-ms", 0, OPT_CALL, .parse = parse_ms, .arg = "MS",
+     .help = "p99 breaks above MS (10 times what it is at the lowest rate)"},
+    {"verify", 0, OPT_FLAG, AT(verify), .help = "check that every value read was written for its key by this run"},
+    {"idle", 0, OPT_COUNT, AT(idle), .max = CONNS_MAX, .arg = "N", .help = "further connections that do nothing"},
+    {"non-readers", 0, OPT_COUNT, AT(non_readers), .max = CONNS_MAX, .arg = "N",
+     .help = "further connections that ask without end and never read"},
     {"preload", 0, OPT_FLAG, AT(preload), .help = "set every key once before measuring"},
     {"repeat", 0, OPT_COUNT, AT(repeat), .min = 1, .max = REPEAT_MAX, .arg = "N",
      .help = "measure N times, the order of the targets reversed each time (1)"},
@@ -196,6 +308,55 @@ static const struct opt options[] = {
 };
 
 #define OPTIONS (sizeof options / sizeof *options)
+
+static bool some_target_speaks(const struct config *c, enum wire_proto proto)
+{
+    for (size_t i = 0; i < c->target_count; i++) {
+        if (c->targets[i].proto == proto) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What does not go together, or is in vain; NULL: nothing. */
+static const char *find_clash(const struct config *c)
+{
+    bool open = c->rate > 0 || c->sweep;
+    bool txn = c->txn.reads + c->txn.writes > 0;
+    bool memcache = some_target_speaks(c, WIRE_MEMCACHE);
+    const struct {
+        bool found;
+        const char *what;
+    } clashes[] = {
+        {c->csv != NULL && c->json != NULL && *c->csv == '\0' && *c->json == '\0',
+         "--csv and --json: only one of them can go to standard output"},
+        {c->rate > 0 && c->sweep, "--rate and --sweep: a sweep chooses the rates"},
+        {open && (c->pipeline_count > 1 || c->pipelines[0] > 1),
+         "--pipeline: an open loop sends every request when it is due"},
+        {c->arrivals_given && !open, "--arrivals: only with --rate or --sweep"},
+        {c->sweep_limit_ns > 0 && !c->sweep, "--sweep-limit-ms: only with --sweep"},
+        {c->sweep && c->duration_ns == 0, "--sweep: needs a --duration for each rate, not --requests"},
+        {c->sweep && c->repeat > REPEAT_MAX / 2, "--repeat: at most 50 with --sweep, which measures some rates twice"},
+        {open && txn, "--txn: only in a closed loop, without --rate and --sweep"},
+        {txn && memcache, "--txn: memcache has no transactions"},
+        {txn && c->txn.reads > 0 && (c->pipeline_count > 1 || c->pipelines[0] > 1),
+         "--pipeline: a transaction that reads waits for what it read; only reads=0 can be pipelined"},
+        {txn && c->txn.reads == 0 && c->txn.conflict > 0,
+         "--txn: without reads nothing can conflict; conflict= needs reads=1 or more"},
+        {txn && c->key_sizes.parts[0].low < c->key_sizes.parts[0].high,
+         "--key-size: with --txn all keys are of one size"},
+        {memcache && c->key_sizes.parts[0].high > MEMCACHE_KEY_MAX, "--key-size: memcache takes at most 250 bytes"},
+        {c->verify && sizes_min(&c->value_sizes) < VALUES_MIN,
+         "--verify: needs values of at least 24 bytes (-d 24), to say whose they are"},
+    };
+    for (size_t i = 0; i < sizeof clashes / sizeof *clashes; i++) {
+        if (clashes[i].found) {
+            return clashes[i].what;
+        }
+    }
+    return NULL;
+}
 
 /* What can only be checked once every option is known. */
 static int settle(struct config *c, char *why, size_t size)
@@ -217,8 +378,9 @@ static int settle(struct config *c, char *why, size_t size)
     if (c->duration_ns == 0 && c->requests == 0) {
         c->duration_ns = DEFAULT_DURATION_NS;
     }
-    if (c->csv != NULL && c->json != NULL && *c->csv == '\0' && *c->json == '\0') {
-        snprintf(why, size, "--csv and --json: only one of them can go to standard output");
+    const char *clash = find_clash(c);
+    if (clash != NULL) {
+        snprintf(why, size, "%s", clash);
         return -1;
     }
     return 0;
@@ -233,9 +395,15 @@ enum opts_result config_parse(struct config *c, int argc, char **argv, char *why
         .pipeline_count = 1,
         .conns = 50,
         .keys = 100000,
-        .value_size = 3,
+        .value_sizes = sizes_fixed(DEFAULT_VALUE_SIZE),
+        .value_size = DEFAULT_VALUE_SIZE,
+        .key_sizes = sizes_fixed(WIRE_KEY_SIZE),
         .seed = 1,
         .repeat = 1,
+        .dist_text = "uniform",
+        .value_size_text = "3",
+        .key_size_text = "16",
+        .txn_text = "",
         .host = "127.0.0.1",
         .port = 8888,
         .proto = WIRE_TEXT,
@@ -248,10 +416,17 @@ void config_print_help(void)
 {
     puts(
         "usage: txkv-benchmark [OPTIONS]\n"
-        "Measures a key/value server: a connection sends its pipelined requests, waits for all replies, and goes on.\n"
+        "Measures a key/value server. A connection sends its pipelined requests, waits for all replies, and goes on\n"
+        "(closed loop); or requests go out at a rate, however slow the answers (open loop).\n"
         "Every reply is one sample of the latency. Several --target run interleaved (A B, B A, ...) and are compared.\n"
         "The accounted CPU time is exact to the nanosecond and counts all of the server's threads.\n");
     opts_print(options, OPTIONS);
+    puts("\nA sweep begins at a tenth of what the closed loop gives and raises the rate by half until p99 is above the "
+         "limit\n"
+         "or less than 95% of what was due was answered, twice; then it halves the gap four times.\n"
+         "A transaction with reads sends BEGIN (RESP: WATCH) and GETs, waits, and sends SETs of the keys read and "
+         "COMMIT\n"
+         "(RESP: MULTI, SETs, EXEC); a refused one is counted, not retried.");
     puts("\nNumbers may end in k, M or G. Exit status: 0; 1 when something failed or an error was answered;\n"
          "2 for a wrong option.");
 }

@@ -7,7 +7,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "keys.h"
+#include "load.h"
 #include "opts.h"
+#include "sizes.h"
 #include "wire.h"
 
 #define TARGETS_MAX 8
@@ -40,7 +43,19 @@ struct config {
     uint64_t duration_ns; /* 0: the requests decide */
     uint64_t warmup_ns;
     uint64_t keys;
-    uint64_t value_size;
+    struct keys_choice dist;
+    struct sizes value_sizes;
+    uint64_t value_size;    /* their mean */
+    struct sizes key_sizes; /* one part */
+    struct load_txn txn;    /* instead of operations, if it reads or writes anything */
+    uint64_t rate;          /* requests a second of an open loop; 0: closed loop */
+    enum pace_arrivals arrivals;
+    bool arrivals_given;
+    bool sweep;              /* open loop, at the rates that sweep.h tries */
+    uint64_t sweep_limit_ns; /* 0: p99 is judged by that of the lowest rate */
+    uint64_t idle;           /* further connections that do nothing */
+    uint64_t non_readers;    /* further connections that ask and never read */
+    bool verify;
     uint64_t seed;
     uint64_t repeat;
     bool preload;
@@ -49,6 +64,11 @@ struct config {
     const char *json;   /* alike */
     const char *report; /* NULL: none; else the file of the page */
     const char *spawn;  /* NULL: none; else the command that starts the only target */
+    /* Options as they were given, for reports; "" where there is none. */
+    const char *dist_text;
+    const char *value_size_text;
+    const char *key_size_text;
+    const char *txn_text;
     /* What --target takes the place of. */
     const char *host;
     uint64_t port;

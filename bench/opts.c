@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define OPTS_MAX 64
+#define HELP_COLUMN 38
 #define CODE_HELP 1000
 #define CODE_VERSION 1001
 #define CODE_OPTION 2000 /* + index in the table */
@@ -83,7 +84,7 @@ static void describe_wrong(const struct opt *o, const char *arg, char *why, size
         snprintf(why, size, "--%s %s: expected %s from %" PRIu64 " to %" PRIu64, o->name, arg,
                  o->kind == OPT_COUNT ? "a number" : "seconds", o->min, o->max);
     } else {
-        snprintf(why, size, "--%s %s: expected %s", o->name, arg, o->arg);
+        snprintf(why, size, "--%s %s: expected %s, %s", o->name, arg, o->arg, o->help);
     }
 }
 
@@ -161,7 +162,7 @@ enum opts_result opts_parse(const struct opt *table, size_t n, void *config, int
 void opts_print(const struct opt *table, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        char left[80];
+        char left[128];
         char letter[8] = "    ";
         if (table[i].letter != 0) {
             snprintf(letter, sizeof letter, "-%c, ", table[i].letter);
@@ -169,8 +170,12 @@ void opts_print(const struct opt *table, size_t n)
         const char *arg = table[i].arg == NULL ? "" : table[i].arg;
         const char *space = *arg == '\0' || *arg == '[' ? "" : " ";
         snprintf(left, sizeof left, "%s--%s%s%s", letter, table[i].name, space, arg);
-        printf("  %-38s %s\n", left, table[i].help);
+        if (strlen(left) > HELP_COLUMN) {
+            printf("  %s\n", left);
+            left[0] = '\0';
+        }
+        printf("  %-*s %s\n", HELP_COLUMN, left, table[i].help);
     }
-    printf("      %-34s %s\n", "--help", "this text");
-    printf("      %-34s %s\n", "--version", "the version");
+    printf("      %-*s %s\n", HELP_COLUMN - 4, "--help", "this text");
+    printf("      %-*s %s\n", HELP_COLUMN - 4, "--version", "the version");
 }

@@ -36,7 +36,21 @@ static void write_facts(FILE *f, const struct config *c)
     fputs("<dl>\n", f);
     write_count(f, "connections", c->conns, "");
     write_count(f, "keys", c->keys, c->preload ? ", preloaded" : "");
-    write_count(f, "value", c->value_size, " B");
+    write_fact(f, "choice of keys", c->dist_text);
+    write_fact(f, "key, bytes", c->key_size_text);
+    write_fact(f, "value, bytes", c->value_size_text);
+    if (*c->txn_text != '\0') {
+        write_fact(f, "transactions of", c->txn_text);
+    }
+    if (c->rate > 0) {
+        write_count(f, "requests a second, when due", c->rate, pace_names[c->arrivals]);
+    }
+    if (c->idle > 0) {
+        write_count(f, "idle connections beside", c->idle, "");
+    }
+    if (c->non_readers > 0) {
+        write_count(f, "connections beside that never read", c->non_readers, "");
+    }
     if (c->requests > 0) {
         write_count(f, "requests of a measurement", c->requests, "");
     }
@@ -148,10 +162,12 @@ void page_write(FILE *f, const struct config *c, const struct row *rows, size_t 
 {
     write_head(f, c);
     write_run(f, c);
-    if (n > 1) {
+    if (c->sweep) {
+        page_sweep(f, c, rows, n);
+    } else if (n > 1) {
         page_overview(f, c, rows, n);
     }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; !c->sweep && i < n; i++) {
         page_row(f, c, &rows[i], i);
     }
     write_notes(f, c, rows);

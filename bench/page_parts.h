@@ -27,6 +27,9 @@ const char *page_ratio(char *out, size_t size, const struct row *row, enum metri
 /* The overview of several rows: charts for each workload, and a table with links to the rows. */
 void page_overview(FILE *f, const struct config *c, const struct row *rows, size_t n);
 
+/* Instead of the overview and the rows, for a sweep: its curves, where each target breaks, and a table. */
+void page_sweep(FILE *f, const struct config *c, const struct row *rows, size_t n);
+
 /* The section of the i-th row: its charts, its table, and what went wrong. */
 void page_row(FILE *f, const struct config *c, const struct row *row, size_t i);
 

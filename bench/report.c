@@ -71,6 +71,14 @@ static void print_trouble(FILE *f, const struct config *c, const struct row *row
         fprintf(f, "  %s answered %s times that a key does not exist\n", c->targets[t].name,
                 text_grouped(text, compare_total(row, t, METRIC_MISSES)));
     }
+    if (compare_total(row, t, METRIC_CONFLICTS) > 0) {
+        fprintf(f, "  %s refused %s transactions for conflicts\n", c->targets[t].name,
+                text_grouped(text, compare_total(row, t, METRIC_CONFLICTS)));
+    }
+    if (compare_total(row, t, METRIC_UNANSWERED) > 0) {
+        fprintf(f, "  %s had %s requests waiting at the end\n", c->targets[t].name,
+                text_grouped(text, compare_total(row, t, METRIC_UNANSWERED)));
+    }
 }
 
 static void print_comparison(FILE *f, const struct config *c, const struct row *row, size_t other)
@@ -93,15 +101,19 @@ static void print_row(FILE *f, const struct config *c, const struct row *row)
     fprintf(f, "  %-12s  %24s  %34s  %9s  %9s  %9s  %9s  %8s  %6s  %5s  %5s\n", "target", "server CPU ns/op", "ops/s",
             "p50 us", "p99 us", "p99.9 us", "max us", "calls/op", "MiB", "server", "client");
     for (size_t t = 0; t < c->target_count; t++) {
-        print_target(f, c, row, t);
+        if (row->series[t].n > 0) {
+            print_target(f, c, row, t);
+        }
     }
     for (size_t t = 0; t < c->target_count; t++) {
         print_trouble(f, c, row, t);
     }
     for (size_t t = 1; t < c->target_count; t++) {
-        print_comparison(f, c, row, t);
+        if (compare_both(row, t)) {
+            print_comparison(f, c, row, t);
+        }
     }
-    fputc('\n', f);
+    fprintf(f, "%s%s\n", row->note, row->note[0] == '\0' ? "" : "\n");
 }
 
 /* Of a target in any row alike. */
@@ -116,8 +128,11 @@ static bool counted_only_reads_and_writes(const struct config *c, const struct r
 
 void report_table(FILE *f, const struct config *c, const struct row *rows, size_t n)
 {
-    fprintf(f, "%" PRIu64 " connections, %" PRIu64 " keys%s, values of %" PRIu64 " B, ", c->conns, c->keys,
-            c->preload ? " (preloaded)" : "", c->value_size);
+    fprintf(f, "%" PRIu64 " connections, %" PRIu64 " keys (%s%s) of %s B, values of %s B, ", c->conns, c->keys,
+            c->dist_text, c->preload ? ", preloaded" : "", c->key_size_text, c->value_size_text);
+    if (*c->txn_text != '\0') {
+        fprintf(f, "transactions of %s, ", c->txn_text);
+    }
     if (c->requests > 0) {
         fprintf(f, "%" PRIu64 " requests", c->requests);
     }
@@ -159,6 +174,9 @@ void report_quiet(FILE *f, const struct config *c, const struct row *rows, size_
         const struct row *row = &rows[i / c->target_count];
         size_t t = i % c->target_count;
         char name[16];
+        if (row->series[t].n == 0) {
+            continue;
+        }
         upper(name, row->workload->name, sizeof name);
         if (c->target_count > 1) {
             fprintf(f, "%s ", c->targets[t].name);
@@ -166,8 +184,14 @@ void report_quiet(FILE *f, const struct config *c, const struct row *rows, size_
         if (c->pipeline_count > 1) {
             fprintf(f, "-P %u ", row->pipeline);
         }
+        if (row->rate > 0) {
+            fprintf(f, "--rate %.0f ", row->rate);
+        }
         fprintf(f, "%s: %.2f requests per second, p50=%.3f msec\n", name, median(row, t, METRIC_RPS),
                 median(row, t, METRIC_P50_NS) / 1e6);
+        if (row->note[0] != '\0') {
+            fprintf(f, "%s\n", row->note);
+        }
     }
 }
 
@@ -190,16 +214,17 @@ static void csv_line(FILE *f, const struct config *c, const struct row *row, siz
     for (size_t i = 0; i < sizeof home / sizeof *home; i++) {
         fprintf(f, ",\"%.3f\"", median(row, t, home[i]) / 1e6);
     }
-    fprintf(f, ",\"%s\",\"%u\",\"%s\",\"%s\"", c->targets[t].name, row->pipeline,
+    fprintf(f, ",\"%s\",\"%u\",\"%.0f\",\"%s\",\"%s\"", c->targets[t].name, row->pipeline, row->rate,
             compare_client_bound(row, t) ? "yes" : "no", syscalls_source_names[row->series[t].syscalls_source]);
     for (unsigned m = 0; m < METRIC_COUNT; m++) {
         struct stats_spread s = compare_spread(row, t, (enum metric)m);
         fprintf(f, ",\"%.4f\",\"%.4f\",\"%.4f\"", s.median, s.q1, s.q3);
     }
-    bool known = t > 0 && c->targets[0].pid != 0 && c->targets[t].pid != 0;
+    bool both = t > 0 && compare_both(row, t);
+    bool known = both && c->targets[0].pid != 0 && c->targets[t].pid != 0;
     csv_interval(f, known, compare_ratio(row, METRIC_CPU_NS, t));
     csv_interval(f, known, compare_difference(row, METRIC_CPU_NS, t));
-    csv_interval(f, t > 0, compare_ratio(row, METRIC_RPS, t));
+    csv_interval(f, both, compare_ratio(row, METRIC_RPS, t));
     fputc('\n', f);
 }
 
@@ -207,7 +232,8 @@ void report_csv(FILE *f, const struct config *c, const struct row *rows, size_t 
 {
     static const char *const comparisons[] = {"first_cpu_ratio", "first_cpu_difference_ns", "first_rps_ratio"};
     fputs("\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\"p95_latency_ms\","
-          "\"p99_latency_ms\",\"max_latency_ms\",\"target\",\"pipeline\",\"client_bound\",\"server_syscalls_counted\"",
+          "\"p99_latency_ms\",\"max_latency_ms\",\"target\",\"pipeline\",\"rate\",\"client_bound\","
+          "\"server_syscalls_counted\"",
           f);
     for (unsigned m = 0; m < METRIC_COUNT; m++) {
         fprintf(f, ",\"%s_median\",\"%s_q1\",\"%s_q3\"", metric_names[m], metric_names[m], metric_names[m]);
@@ -217,7 +243,9 @@ void report_csv(FILE *f, const struct config *c, const struct row *rows, size_t 
     }
     fputc('\n', f);
     for (size_t i = 0; i < n * c->target_count; i++) {
-        csv_line(f, c, &rows[i / c->target_count], i % c->target_count);
+        if (rows[i / c->target_count].series[i % c->target_count].n > 0) {
+            csv_line(f, c, &rows[i / c->target_count], i % c->target_count);
+        }
     }
 }
 
@@ -295,13 +323,19 @@ static void json_row(FILE *f, const struct config *c, const struct row *row)
 {
     fputs("    {\"test\": ", f);
     json_string(f, row->workload->name);
-    fprintf(f, ", \"pipeline\": %u, \"targets\": [", row->pipeline);
+    fprintf(f, ", \"pipeline\": %u, \"rate\": %.0f, \"note\": ", row->pipeline, row->rate);
+    json_string(f, row->note);
+    fputs(", \"targets\": [", f);
+    const char *separator = "\n      ";
     for (size_t t = 0; t < c->target_count; t++) {
-        fputs(t == 0 ? "\n      " : ",\n      ", f);
-        json_target(f, c, row, t);
+        if (row->series[t].n > 0) {
+            fputs(separator, f);
+            separator = ",\n      ";
+            json_target(f, c, row, t);
+        }
     }
     fputs("], \"comparisons\": [", f);
-    for (size_t t = 1; t < c->target_count; t++) {
+    for (size_t t = 1; t < c->target_count && compare_both(row, t); t++) {
         fputs(t == 1 ? "\n      {\"first\": " : ",\n      {\"first\": ", f);
         json_string(f, c->targets[0].name);
         fputs(", \"other\": ", f);
@@ -321,9 +355,14 @@ void report_json(FILE *f, const struct config *c, const struct row *rows, size_t
     fprintf(f,
             "{\"connections\": %" PRIu64 ", \"keys\": %" PRIu64 ", \"preloaded\": %s, \"value_size\": %" PRIu64
             ", \"requests\": %" PRIu64 ", \"duration_ns\": %" PRIu64 ", \"warmup_ns\": %" PRIu64
-            ", \"repeat\": %" PRIu64 ", \"seed\": %" PRIu64 ",\n  \"rows\": [\n",
+            ", \"repeat\": %" PRIu64 ", \"seed\": %" PRIu64,
             c->conns, c->keys, c->preload ? "true" : "false", c->value_size, c->requests, c->duration_ns, c->warmup_ns,
             c->repeat, c->seed);
+    fprintf(f,
+            ", \"dist\": \"%s\", \"value_sizes\": \"%s\", \"key_sizes\": \"%s\", \"txn\": \"%s\", \"arrivals\": \"%s\""
+            ", \"idle\": %" PRIu64 ", \"non_readers\": %" PRIu64 ",\n  \"rows\": [\n",
+            c->dist_text, c->value_size_text, c->key_size_text, c->txn_text, pace_names[c->arrivals], c->idle,
+            c->non_readers);
     for (size_t i = 0; i < n; i++) {
         json_row(f, c, &rows[i]);
         fputs(i + 1 < n ? ",\n" : "\n", f);

@@ -240,7 +240,10 @@ static void make_data(size_t targets)
                                   .conns = 50,
                                   .keys = 1000000,
                                   .preload = true,
-                                  .value_size = 32,
+                                  .dist_text = "uniform",
+                                  .value_size_text = "32",
+                                  .key_size_text = "16",
+                                  .txn_text = "",
                                   .duration_ns = 5 * NS_PER_S,
                                   .repeat = MADE_REPEAT,
                                   .seed = 1};
@@ -444,6 +447,28 @@ static void test_latency_by_rate(void)
     }
 }
 
+/* A sweep of two targets: a chart, where each breaks, and a line for each rate. */
+static void test_page_of_a_sweep(void)
+{
+    make_data(2);
+    made_config.sweep = true;
+    for (size_t i = 0; i < 6; i++) {
+        struct row *row = &made_rows[i];
+        row->workload = &made_workloads[0];
+        row->rate = 1000 * (double)(i + 1);
+        row->series[i < 3 ? 1 : 0].n = 0; /* the first three are of the first target */
+    }
+    strcpy(made_rows[2].note, "it breaks <here>");
+    FILE *f = writing();
+    page_write(f, &made_config, made_rows, 6);
+    fclose(f);
+    CHECK(tags_balance(written) && !has_no_number(written));
+    CHECK(count(written, "<svg ") == 1 && count(written, "<path ") == 6);
+    CHECK(strstr(written, "it breaks &lt;here&gt;") != NULL);
+    CHECK(count(written, "<td>6,000</td>") == 1 && strstr(written, "id=\"overview\"") == NULL);
+    made_config.sweep = false;
+}
+
 #define RATE_CHARTS 2
 
 /* Writes the page of made-up data, with the charts of rates that no row has at its end, and prints how many charts there
@@ -639,7 +664,12 @@ static void test_series_keep_latencies_timeline_and_system_calls(void)
                         .pipelines = {4},
                         .conns = 3,
                         .keys = 100,
-                        .value_size = 3,
+                        .value_sizes = sizes_fixed(3),
+                        .key_sizes = sizes_fixed(WIRE_KEY_SIZE),
+                        .dist_text = "uniform",
+                        .value_size_text = "3",
+                        .key_size_text = "16",
+                        .txn_text = "",
                         .seed = 1,
                         .repeat = 2,
                         .duration_ns = 250 * MS};
@@ -654,7 +684,8 @@ static void test_series_keep_latencies_timeline_and_system_calls(void)
     syscalls_begin(&counting, t->pid);
     enum syscalls_source source = counting.source;
     (void)syscalls_end(&counting);
-    CHECK(compare_run(&c, &row, NULL, why, sizeof why) == 0);
+    size_t n = 0;
+    CHECK(compare_run(&c, &row, &n, NULL, why, sizeof why) == 0 && n == 1);
     spawn_stop(&s, 10 * NS_PER_S);
     spawn_deinit(&s);
     const struct series *series = &row.series[0];
@@ -736,6 +767,7 @@ int main(int argc, char **argv)
         test_page_says_client_bound,
         test_silence_is_a_gap_of_the_timeline,
         test_latency_by_rate,
+        test_page_of_a_sweep,
         test_system_calls_of_all_threads,
         test_spawn_starts_and_ends_a_server,
         test_spawn_says_why_a_server_died,

@@ -1,71 +1,134 @@
 #include "wire.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#define KEY_ZERO "key:000000000000"
-
-const char *const wire_proto_names[WIRE_PROTO_COUNT] = {[WIRE_TEXT] = "text", [WIRE_RESP] = "resp"};
+const char *const wire_proto_names[WIRE_PROTO_COUNT] = {
+    [WIRE_TEXT] = "text", [WIRE_RESP] = "resp", [WIRE_MEMCACHE] = "memcache"};
 const char *const wire_op_names[WIRE_OP_COUNT] = {[WIRE_GET] = "get", [WIRE_SET] = "set", [WIRE_PING] = "ping"};
 
-/* Everything of a request but the value and what follows it. */
-struct shape {
-    const char *head; /* up to the value */
-    const char *tail; /* after the value */
-    bool value;
-    bool value_len; /* "$<length>\r\n" comes before the value */
-};
-
-static const struct shape shapes[WIRE_PROTO_COUNT][WIRE_OP_COUNT] = {
+/* %k the key, %l its length; %v the value, %n its length; %w all keys of a WATCH, %c their number and one. */
+static const char *const templates[WIRE_PROTO_COUNT][WIRE_STEP_COUNT] = {
     [WIRE_TEXT] =
         {
-            [WIRE_GET] = {.head = "GET " KEY_ZERO, .tail = "\r\n"},
-            [WIRE_SET] = {.head = "SET " KEY_ZERO " ", .tail = "\r\n", .value = true},
-            [WIRE_PING] = {.head = "PING", .tail = "\r\n"},
+            [WIRE_GET] = "GET %k\r\n",
+            [WIRE_SET] = "SET %k %v\r\n",
+            [WIRE_PING] = "PING\r\n",
+            [WIRE_BEGIN] = "BEGIN\r\n",
+            [WIRE_BEGIN_SERIALIZABLE] = "BEGIN SERIALIZABLE\r\n",
+            [WIRE_STORE] = "SET %k %v\r\n",
+            [WIRE_COMMIT] = "COMMIT\r\n",
         },
     [WIRE_RESP] =
         {
-            [WIRE_GET] = {.head = "*2\r\n$3\r\nGET\r\n$16\r\n" KEY_ZERO, .tail = "\r\n"},
-            [WIRE_SET] = {.head = "*3\r\n$3\r\nSET\r\n$16\r\n" KEY_ZERO "\r\n",
-                          .tail = "\r\n",
-                          .value = true,
-                          .value_len = true},
-            [WIRE_PING] = {.head = "*1\r\n$4\r\nPING", .tail = "\r\n"},
+            [WIRE_GET] = "*2\r\n$3\r\nGET\r\n$%l\r\n%k\r\n",
+            [WIRE_SET] = "*3\r\n$3\r\nSET\r\n$%l\r\n%k\r\n$%n\r\n%v\r\n",
+            [WIRE_PING] = "*1\r\n$4\r\nPING\r\n",
+            [WIRE_WATCH] = "*%c\r\n$5\r\nWATCH\r\n%w",
+            [WIRE_BEGIN] = "*1\r\n$5\r\nMULTI\r\n",
+            [WIRE_STORE] = "*3\r\n$3\r\nSET\r\n$%l\r\n%k\r\n$%n\r\n%v\r\n",
+            [WIRE_COMMIT] = "*1\r\n$4\r\nEXEC\r\n",
+        },
+    [WIRE_MEMCACHE] =
+        {
+            [WIRE_GET] = "get %k\r\n",
+            [WIRE_SET] = "set %k 0 0 %n\r\n%v\r\n",
+            [WIRE_PING] = "version\r\n",
         },
 };
 
-static size_t value_head(const struct shape *s, size_t value_size, char out[32])
-{
-    return s->value_len ? (size_t)snprintf(out, 32, "$%zu\r\n", value_size) : 0;
-}
+struct out {
+    char *dst; /* NULL: only count */
+    size_t size;
+    struct wire_places *places;
+};
 
-size_t wire_request_size(enum wire_proto proto, enum wire_op op, size_t value_size)
+static void put(struct out *o, const char *bytes, size_t size)
 {
-    const struct shape *s = &shapes[proto][op];
-    char length[32];
-    return strlen(s->head) + value_head(s, value_size, length) + (s->value ? value_size : 0) + strlen(s->tail);
-}
-
-static char *put(char *dst, const char *bytes, size_t size)
-{
-    memcpy(dst, bytes, size);
-    return dst + size;
-}
-
-void wire_request_write(enum wire_proto proto, enum wire_op op, const char *value, size_t value_size, char *dst,
-                        size_t *key_at)
-{
-    const struct shape *s = &shapes[proto][op];
-    const char *key = strstr(s->head, KEY_ZERO);
-    *key_at = key == NULL ? WIRE_NO_KEY : (size_t)(key - s->head) + WIRE_KEY_SIZE - WIRE_KEY_DIGITS;
-    char length[32];
-    size_t length_size = value_head(s, value_size, length);
-    dst = put(dst, s->head, strlen(s->head));
-    dst = put(dst, length, length_size);
-    if (s->value) {
-        dst = put(dst, value, value_size);
+    if (o->dst != NULL) {
+        memcpy(o->dst + o->size, bytes, size);
     }
-    put(dst, s->tail, strlen(s->tail));
+    o->size += size;
+}
+
+static void put_number(struct out *o, uint64_t n)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    put(o, digits + at, sizeof digits - at);
+}
+
+static void put_key(struct out *o, const struct wire_request *rq)
+{
+    char digits[WIRE_KEY_DIGITS];
+    put(o, "key:", 4);
+    if (o->dst != NULL) {
+        memset(o->dst + o->size, 'x', rq->key_size - WIRE_KEY_SIZE);
+    }
+    o->size += rq->key_size - WIRE_KEY_SIZE;
+    if (o->places->key_at == WIRE_NO_KEY) {
+        o->places->key_at = o->size;
+    } else if (o->places->key_stride == 0) {
+        o->places->key_stride = o->size - o->places->key_at;
+    }
+    wire_key_patch(digits, rq->key);
+    put(o, digits, sizeof digits);
+}
+
+static void put_watched(struct out *o, const struct wire_request *rq)
+{
+    for (unsigned i = 0; i < rq->keys; i++) {
+        put(o, "$", 1);
+        put_number(o, rq->key_size);
+        put(o, "\r\n", 2);
+        put_key(o, rq);
+        put(o, "\r\n", 2);
+    }
+}
+
+static void put_place(struct out *o, const struct wire_request *rq, char place)
+{
+    switch (place) {
+    case 'k':
+        put_key(o, rq);
+        break;
+    case 'l':
+        put_number(o, rq->key_size);
+        break;
+    case 'v':
+        o->places->value_at = o->size;
+        put(o, rq->value, rq->value_size);
+        break;
+    case 'n':
+        put_number(o, rq->value_size);
+        break;
+    case 'c':
+        put_number(o, rq->keys + 1);
+        break;
+    default:
+        put_watched(o, rq);
+    }
+}
+
+size_t wire_request_write(const struct wire_request *rq, char *dst, struct wire_places *places)
+{
+    struct wire_places unwanted;
+    struct out o = {.dst = dst, .places = places == NULL ? &unwanted : places};
+    *o.places = (struct wire_places){.key_at = WIRE_NO_KEY};
+    const char *t = templates[rq->proto][rq->op];
+    while (t != NULL && *t != '\0') {
+        size_t literal = strcspn(t, "%");
+        put(&o, t, literal);
+        t += literal;
+        if (*t == '%') {
+            put_place(&o, rq, t[1]);
+            t += 2;
+        }
+    }
+    return o.size;
 }
 
 void wire_key_patch(char *digits, uint64_t n)
@@ -80,169 +143,4 @@ void wire_key_patch(char *digits, uint64_t n)
         memcpy(digits + 6 * i + 2, pairs + 2 * (halves[i] / 100 % 100), 2);
         memcpy(digits + 6 * i + 4, pairs + 2 * (halves[i] % 100), 2);
     }
-}
-
-void reply_init(struct reply_parser *p, enum wire_proto proto)
-{
-    *p = (struct reply_parser){.proto = proto};
-}
-
-static void keep_piece(struct reply_parser *p, const char *bytes, size_t size)
-{
-    if (size == 0) {
-        return;
-    }
-    if (p->line_len < REPLY_HEAD) {
-        size_t room = REPLY_HEAD - p->line_len;
-        memcpy(p->head + p->line_len, bytes, size < room ? size : room);
-    }
-    p->line_len += size;
-    p->last = bytes[size - 1];
-}
-
-/* The next whole line without its CR LF; only its first REPLY_HEAD bytes are sure to be at line->line. */
-static bool next_line(struct reply_parser *p, const char **at, const char *end, struct reply *line, size_t *len)
-{
-    const char *from = *at;
-    const char *lf = from == end ? NULL : memchr(from, '\n', (size_t)(end - from));
-    if (lf == NULL) {
-        keep_piece(p, from, (size_t)(end - from));
-        *at = end;
-        return false;
-    }
-    *at = lf + 1;
-    size_t size = (size_t)(lf - from);
-    line->line = from;
-    if (p->line_len > 0) {
-        keep_piece(p, from, size);
-        size = p->line_len;
-        line->line = p->head;
-        p->line_len = 0;
-        *len = p->last == '\r' ? size - 1 : size;
-    } else {
-        *len = size > 0 && lf[-1] == '\r' ? size - 1 : size;
-    }
-    line->line_len = *len < REPLY_HEAD ? *len : REPLY_HEAD;
-    return true;
-}
-
-static bool text_next(struct reply_parser *p, const char **at, const char *end, struct reply *r)
-{
-    size_t len;
-    if (!next_line(p, at, end, r, &len)) {
-        return false;
-    }
-    if (len == 0) {
-        r->kind = REPLY_NIL;
-    } else {
-        r->kind = len > 4 && memcmp(r->line, "ERR ", 4) == 0 ? REPLY_ERR : REPLY_VALUE;
-    }
-    return true;
-}
-
-/* The number after a type byte: at most 18 digits, or -1; false for anything else. */
-static bool parse_length(const char *text, size_t len, int64_t *n)
-{
-    if (len == 2 && memcmp(text, "-1", 2) == 0) {
-        *n = -1;
-        return true;
-    }
-    if (len == 0 || len > 18) {
-        return false;
-    }
-    *n = 0;
-    for (size_t i = 0; i < len; i++) {
-        unsigned digit = (unsigned char)text[i] - (unsigned)'0';
-        if (digit > 9) {
-            return false;
-        }
-        *n = *n * 10 + (int64_t)digit;
-    }
-    return true;
-}
-
-/* What a line of RESP says by itself; a length is left in *n (-1: none). */
-static enum reply_kind resp_line(const struct reply *line, size_t len, int64_t *n)
-{
-    *n = -1;
-    switch (len == 0 ? '\0' : line->line[0]) {
-    case '+':
-    case ':':
-        return REPLY_VALUE;
-    case '-':
-        return REPLY_ERR;
-    case '$':
-    case '*':
-        if (len > REPLY_HEAD || !parse_length(line->line + 1, len - 1, n)) {
-            return REPLY_BAD;
-        }
-        return *n < 0 ? REPLY_NIL : REPLY_VALUE;
-    default:
-        return REPLY_BAD;
-    }
-}
-
-/* False while bytes of a value are to come. */
-static bool skip_value(struct reply_parser *p, const char **at, const char *end)
-{
-    uint64_t here = (uint64_t)(end - *at);
-    uint64_t taken = p->skip < here ? p->skip : here;
-    *at += taken;
-    p->skip -= taken;
-    return p->skip == 0;
-}
-
-/* True when the element that just ended, of the given kind, was the last of its reply. */
-static bool element_ends(struct reply_parser *p, struct reply *r)
-{
-    if (!p->array) {
-        return true;
-    }
-    p->array_err |= r->kind == REPLY_ERR;
-    if (--p->elements > 0) {
-        return false;
-    }
-    r->kind = p->array_err ? REPLY_ERR : REPLY_VALUE;
-    p->array = false;
-    p->array_err = false;
-    return true;
-}
-
-static bool resp_next(struct reply_parser *p, const char **at, const char *end, struct reply *r)
-{
-    for (;;) {
-        if (p->skip > 0) {
-            if (!skip_value(p, at, end)) {
-                return false;
-            }
-            *r = (struct reply){.kind = REPLY_VALUE};
-        } else {
-            size_t len;
-            int64_t n;
-            if (!next_line(p, at, end, r, &len)) {
-                return false;
-            }
-            r->kind = resp_line(r, len, &n);
-            if (r->kind == REPLY_BAD) {
-                return true;
-            }
-            if (n >= 0 && r->line[0] == '$') {
-                p->skip = (uint64_t)n + 2;
-                continue;
-            }
-            if (n > 0) { /* its elements stand for it */
-                p->elements = (p->array ? p->elements - 1 : 0) + (uint64_t)n;
-                p->array = true;
-                continue;
-            }
-        }
-        if (element_ends(p, r)) {
-            return true;
-        }
-    }
-}
-
-bool reply_next(struct reply_parser *p, const char **at, const char *end, struct reply *r)
-{
-    return p->proto == WIRE_TEXT ? text_next(p, at, end, r) : resp_next(p, at, end, r);
 }
