@@ -147,7 +147,9 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *bytes)
     if (s->ready && buf_len(&s->in) >= BUFFERED_MAX) {
         return;
     }
-    char *tail = buf_reserve(&s->in, c->read_size);
+    /* Behind the start of a long line a smaller tail is good enough: making room moves what is there. */
+    size_t enough = buf_len(&s->in) == 0 ? c->read_size : c->read_size / 4;
+    char *tail = buf_reserve(&s->in, enough > READ_SIZE_MIN ? enough : READ_SIZE_MIN);
     if (tail != NULL) {
         *bytes = uv_buf_init(tail, (unsigned)(s->in.cap - s->in.end));
     }
