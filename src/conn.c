@@ -159,6 +159,9 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *bytes)
 {
     struct conn *c = conn_of(stream);
     struct session *s = &c->session;
+    if (size <= 0 && buf_len(&s->in) == 0) {
+        buf_settle(&s->in); /* at the end of thousands in one turn, each would hold a chunk for nothing */
+    }
     if (size == UV_ENOBUFS && (s->ready || session_give_up(s))) {
         return; /* enough for this tick; or no memory for a line as long as this */
     }
