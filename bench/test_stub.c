@@ -183,13 +183,22 @@ static bool run_txn_command(struct peer *p, unsigned words)
     return true;
 }
 
+static pid_t client; /* the process that started the stub */
+
+static void signal_client(int number)
+{
+    if (plan.stall_client && getppid() == client) { /* an orphan's parent is somebody else */
+        kill(client, number);
+    }
+}
+
 static void begin_request(void)
 {
     ++*requests;
     if (*requests == plan.stall_at) {
-        kill(plan.stall_client ? getppid() : 0, plan.stall_client ? SIGSTOP : 0);
+        signal_client(SIGSTOP);
         sleep_us((uint64_t)plan.stall_ms * 1000);
-        kill(plan.stall_client ? getppid() : 0, plan.stall_client ? SIGCONT : 0);
+        signal_client(SIGCONT);
     }
     if (plan.delay_us > 0) {
         sleep_us(plan.delay_us);
@@ -325,6 +334,7 @@ struct stub stub_start(const struct stub_plan *p)
     s.requests = shared;
     snprintf(s.port, sizeof s.port, "%u", (unsigned)ntohs(addr.sin_port));
     fflush(stdout);
+    client = getpid();
     s.pid = fork();
     assert(s.pid >= 0);
     if (s.pid == 0) {

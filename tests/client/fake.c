@@ -141,6 +141,10 @@ struct fake fake_start(const char *const *script, size_t chunk)
     }
     fflush(stdout);
     struct fake f = {.pid = fork(), .port = ntohs(address.sin_port)};
+    if (f.pid < 0) {
+        perror("fork");
+        exit(1);
+    }
     if (f.pid == 0) {
         play(&p, script);
     }

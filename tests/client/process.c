@@ -11,6 +11,18 @@
 
 #include "check.h"
 
+/* There is no going on without it: a test that killed process -1 would end everything on the machine. */
+static pid_t process_fork(void)
+{
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid < 0) {
+        perror("fork");
+        exit(1);
+    }
+    return pid;
+}
+
 struct server server_start(const char *path, int port)
 {
     int out[2];
@@ -19,8 +31,7 @@ struct server server_start(const char *path, int port)
     if (pipe(out) < 0) {
         exit(1);
     }
-    fflush(stdout);
-    struct server s = {.pid = fork()};
+    struct server s = {.pid = process_fork()};
     if (s.pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(out[1], STDOUT_FILENO);
@@ -108,8 +119,7 @@ void process_run(struct output *o, char *const *argv, const char *input)
     if (pipe(in) < 0 || pipe(out) < 0 || pipe(err) < 0) {
         exit(1);
     }
-    fflush(stdout);
-    pid_t pid = fork();
+    pid_t pid = process_fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         signal(SIGPIPE, SIG_DFL);

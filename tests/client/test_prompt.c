@@ -38,6 +38,11 @@ static void sit_down(void)
     fflush(stdout);
     struct winsize size = {.ws_row = 24, .ws_col = 200};
     person.pid = forkpty(&person.terminal, NULL, NULL, &size);
+    if (person.pid < 0) {
+        perror("no terminal for the test"); /* and no process -1 to be killed: that would be everyone */
+        server_kill(&server);
+        exit(1);
+    }
     if (person.pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         setenv("TERM", "xterm", 1);

@@ -147,8 +147,8 @@ void server_start(struct server *s, ...)
 
 void server_signal(const struct server *s, int number)
 {
-    if (kill(s->pid, number) < 0) {
-        check_broken("kill: %s", strerror(errno));
+    if (s->pid <= 0 || kill(s->pid, number) < 0) { /* process -1 would be everyone */
+        check_broken("kill: %s", s->pid <= 0 ? "no process" : strerror(errno));
     }
 }
 

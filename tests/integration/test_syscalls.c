@@ -29,6 +29,9 @@ static int attach(const struct server *s, pid_t *pid)
         check_broken("pipe: %s", strerror(errno));
     }
     *pid = fork();
+    if (*pid < 0) {
+        check_broken("fork: %s", strerror(errno));
+    }
     if (*pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() != parent) {
