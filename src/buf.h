@@ -32,8 +32,8 @@ static inline char *buf_head(const struct buf *b)
     return b->data == NULL ? NULL : b->data + b->start;
 }
 
-/* Makes room for at least size bytes, which is above 0, at the tail and returns where they go, or NULL without memory (the bytes held stay
- * as they were). May move the bytes: every slice into them is stale afterwards. */
+/* Makes room for at least size bytes, which is above 0, at the tail and returns where they go, or NULL without memory (the
+ * bytes held stay as they were). May move the bytes: every slice into them is stale afterwards. */
 char *buf_reserve(struct buf *b, size_t size);
 
 /* Takes size bytes, written where buf_reserve said, into the queue. */

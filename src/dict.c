@@ -4,9 +4,8 @@
 
 #include "dict_entry.h"
 
-/* Items per bucket at which a partition expands, times 256: 3 on average, spread over 0.75 to 1.25 of it so that the
- * partitions do not all expand together. A bucket costs 16 bytes: see docs/architecture.md for what a load of 3 saves and
- * costs. */
+/* Items per bucket at which a partition expands, times 256: 2 on average, spread over 0.75 to 1.25 of it so that the
+ * partitions do not all expand together. A bucket costs 16 bytes: see docs/performance.md for what other loads give. */
 #define LOAD_LIMIT_256 512U
 
 /* A table's first two allocations, kept in two small pools: a small transaction makes and drops a table each time. */
@@ -259,6 +258,61 @@ void dict_release(struct dict *d, void (*take)(struct entry *e, void *arg), void
     }
     d->count = 0;
     d->bytes = 0;
+}
+
+size_t dict_fixed_bytes(unsigned bits)
+{
+    return bits == 0 ? 0 : sizeof(struct dict_partition) << bits;
+}
+
+/* A copy takes the entry's place wherever something points to it: its neighbours in the table's order and in its chain, and the
+ * newest of its past. */
+static void relocate(struct dict *d, struct dict_partition *p, struct entry *e)
+{
+    struct entry *copy = mem_alloc(offsetof(struct entry, bytes) + e->hh.keylen + e->room);
+    if (copy == NULL) {
+        return;
+    }
+    UT_hash_table *table = e->hh.tbl;
+    memcpy(copy, e, offsetof(struct entry, bytes) + e->hh.keylen + e->value_len);
+    copy->hh.key = copy->bytes;
+    *(e->hh.prev != NULL ? (void **)&((struct entry *)e->hh.prev)->hh.next : (void **)&p->head) = copy;
+    if (e->hh.next != NULL) {
+        ((struct entry *)e->hh.next)->hh.prev = copy;
+    } else {
+        table->tail = &copy->hh;
+    }
+    *(e->hh.hh_prev != NULL ? &e->hh.hh_prev->hh_next : &p->buckets[e->hh.hashv & p->mask].hh_head) = &copy->hh;
+    if (e->hh.hh_next != NULL) {
+        e->hh.hh_next->hh_prev = &copy->hh;
+    }
+    if (e->has_older) {
+        e->older->past.newer = copy;
+    }
+    d->bytes += entry_bytes(copy);
+    d->bytes -= entry_bytes(e);
+    entry_free(e);
+}
+
+/* A partition is gone through from its start until nothing of it is left to move: those moved are passed quickly. */
+bool dict_evacuate(struct dict *d, size_t *at, size_t steps)
+{
+    size_t seen = 0;
+    size_t moved = 0;
+    for (; *at < (size_t)1 << d->bits && seen < steps; ++*at) {
+        struct dict_partition *p = &d->parts[*at];
+        for (struct entry *e = p->head, *next; e != NULL; e = next) {
+            next = e->hh.next;
+            seen++;
+            if (!e->tombstone && mem_is_draining(e)) { /* tombstones are linked to each other, and go soon */
+                if (++moved > steps) {
+                    return true;
+                }
+                relocate(d, p, e);
+            }
+        }
+    }
+    return *at < (size_t)1 << d->bits;
 }
 
 /* --- prefetch: a find touches the partition, a bucket, then the entries of one chain; each step waits for memory once for

@@ -69,6 +69,13 @@ struct entry *dict_any(const struct dict *d);
 /* Calls visit for each entry, in order of insertion within a partition, until it returns non-zero, which is returned. */
 int dict_each(const struct dict *d, int (*visit)(struct entry *e, void *arg), void *arg);
 
+/* Moves entries out of draining memory (mem.h). *at is where it goes on, 0 at first; steps: about how many entries to look
+ * at. True while there are more. */
+bool dict_evacuate(struct dict *d, size_t *at, size_t steps);
+
+/* Bytes that a dict of so many partitions has without any entry. */
+size_t dict_fixed_bytes(unsigned bits);
+
 /* Empties the dict and gives each entry to take, in order of insertion within a partition; take owns it then. */
 void dict_release(struct dict *d, void (*take)(struct entry *e, void *arg), void *arg);
 

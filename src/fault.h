@@ -7,6 +7,7 @@
 
 /* X(name, "what goes wrong with it") */
 #define FAULT_TABLE(X)                                                                                                 \
+    X(sparse_memory_stays, "entries that are left in sparse memory stay there")                                        \
     X(no_read_validation, "COMMIT of a SERIALIZABLE transaction checks nothing")                                       \
     X(validation_by_value, "COMMIT compares values, not versions")                                                     \
     X(snapshot_not_honoured, "a transaction reads the newest data")                                                    \

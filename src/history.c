@@ -257,7 +257,7 @@ void history_flush(struct history *h, struct generation *old, struct generation 
     old->newer = fresh;
     old->superseded_at = seq;
     h->bytes -= old->tomb_bytes;
-    old->charged = old->dict.bytes + (sizeof(struct entry *) << old->dict.bits);
+    old->charged = old->dict.bytes + dict_fixed_bytes(old->dict.bits);
     h->bytes += old->charged;
     if (history_needs(h, old->since) && !FAULT(history_dropped)) {
         old->next = h->newest_open->kept_generations;
@@ -358,13 +358,16 @@ void history_deinit(struct history *h)
 
 /* --- reading --- */
 
-struct entry *history_find(const struct generation *current, struct slice key, uint32_t hash, uint64_t seq)
+struct entry *history_find(const struct generation *current, struct slice key, uint32_t hash, uint64_t seq,
+                           uint64_t *steps)
 {
     for (const struct generation *g = current; g != NULL; g = g->older) {
         struct entry *e = dict_find(&g->dict, key, hash);
         while (e != NULL && entry_version(e) > seq) {
             e = e->has_older ? e->older : NULL;
+            ++*steps;
         }
+        *steps += g != current;
         if (e != NULL || seq >= g->since) {
             return e;
         }

@@ -113,6 +113,26 @@ size_t mem_cost(const void *ptr)
     return slab_owns(ptr) ? slab_size(ptr) : malloc_usable_size((void *)(size_t)ptr) + sizeof(size_t);
 }
 
+bool mem_is_wasteful(void)
+{
+    return slab_is_wasteful();
+}
+
+void mem_drain_begin(void)
+{
+    slab_drain_begin();
+}
+
+void mem_drain_end(void)
+{
+    slab_drain_end();
+}
+
+bool mem_is_draining(const void *ptr)
+{
+    return slab_is_draining(ptr);
+}
+
 bool mem_tend(void)
 {
     return slab_give_back();

@@ -16,6 +16,13 @@ void mem_init(void);
 /* A slice of giving freed memory back to the system. True when there is more of it. */
 bool mem_tend(void);
 
+/* Freed blocks lie scattered: see slab.h. Whoever has blocks that can move asks mem_is_wasteful, and between
+ * mem_drain_begin and mem_drain_end moves those of which mem_is_draining is true into new ones. */
+bool mem_is_wasteful(void);
+void mem_drain_begin(void);
+void mem_drain_end(void);
+bool mem_is_draining(const void *ptr);
+
 /* At least size bytes, aligned to 8, or NULL. The caller owns them until mem_free. */
 void *mem_alloc(size_t size);
 void *mem_calloc(size_t size);

@@ -7,7 +7,11 @@
  * The slabs' records lie apart, so that freeing a block touches no other memory of its slab. A slab without blocks in use
  * serves any class; its pages go back to the system in slices (slab_give_back), so no single call takes long.
  *
- * Invariant: a slab is on its class's list of open slabs exactly when it has blocks in use and room for more. One thread. */
+ * A few blocks that stay keep a whole slab, which serves no other class. Where that has become too much, sparse slabs are
+ * drained: they give no more blocks, and whoever owns blocks in them moves those elsewhere.
+ *
+ * Invariant: a slab is on its class's list of open slabs exactly when it has blocks in use, room for more, and is not draining.
+ * One thread. */
 #ifndef TXKV_SLAB_H
 #define TXKV_SLAB_H
 
@@ -20,9 +24,10 @@
 #define SLAB_BLOCK_MAX ((size_t)512)    /* bytes; larger blocks are somebody else's */
 
 extern char *slab_base;    /* start of the reserved addresses, which cost nothing until they are used; NULL: there are none */
-extern size_t slab_region; /* their number: 256 GiB, or less where there is a limit on address space */
+extern size_t slab_region; /* their number */
 
-/* Reserves the addresses. Without them slab_alloc has nothing to give. */
+/* Reserves the addresses: 256 GiB; none where the process has a limit on them (ulimit -v), which others need too. Without them
+ * slab_alloc has nothing to give. */
 void slab_init(void);
 
 /* A block of at least size bytes (1 to SLAB_BLOCK_MAX), aligned to 8 bytes, or NULL without memory. */
@@ -42,6 +47,17 @@ static inline bool slab_owns(const void *block)
 /* Gives the pages of one unused slab back to the system, as far as more are unused than are kept. True when there may be
  * another. */
 bool slab_give_back(void);
+
+/* Whether slabs that hold blocks have much more room than blocks: an eighth of them and 8 MiB. After a
+ * draining that did not help, only when that has grown by half, or so much was freed that another may help. */
+bool slab_is_wasteful(void);
+
+/* From begin to end the slabs that are less than half full at the beginning are draining. */
+void slab_drain_begin(void);
+void slab_drain_end(void);
+
+/* Whether a block of either kind, this or somebody else's, lies in a draining slab. */
+bool slab_is_draining(const void *block);
 
 /* Bytes of the slabs that are in use or kept. */
 size_t slab_held(void);

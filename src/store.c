@@ -173,11 +173,11 @@ static void flush_now(struct store *st, struct generation *fresh, uint64_t seq)
 
 /* --- commands --- */
 
-static struct entry *find_as_of(const struct store *st, const struct txn *t, struct slice key, uint32_t hash)
+static struct entry *find_as_of(struct store *st, const struct txn *t, struct slice key, uint32_t hash)
 {
     struct entry *e = t == NULL || FAULT(snapshot_not_honoured)
                           ? dict_find(&st->current->dict, key, hash)
-                          : history_find(st->current, key, hash, txn_seq(t));
+                          : history_find(st->current, key, hash, txn_seq(t), &st->steps);
     return e == NULL || entry_is_tombstone(e) ? NULL : e;
 }
 
@@ -363,7 +363,8 @@ struct committing {
 
 static bool same_value_as_of(const struct committing *c, struct entry *mark)
 {
-    const struct entry *then = history_find(c->st->current, entry_key(mark), entry_hash(mark), txn_seq(c->t));
+    const struct entry *then = history_find(c->st->current, entry_key(mark), entry_hash(mark), txn_seq(c->t),
+                                            &c->st->steps);
     const struct entry *now = find_live(c->st, entry_key(mark), entry_hash(mark));
     if (then == NULL || entry_is_tombstone(then) || now == NULL) {
         return (then == NULL || entry_is_tombstone(then)) && now == NULL;
@@ -519,6 +520,24 @@ end:
     return rc;
 }
 
+/* Entries that are left in sparse memory move together. */
+static bool evacuate(struct store *st, size_t steps)
+{
+    if (!st->evacuating) {
+        if (!mem_is_wasteful() || FAULT(sparse_memory_stays)) {
+            return false;
+        }
+        mem_drain_begin();
+        st->evacuating = true;
+        st->evacuated = 0;
+    }
+    if (!dict_evacuate(&st->current->dict, &st->evacuated, steps)) {
+        mem_drain_end();
+        st->evacuating = false;
+    }
+    return st->evacuating;
+}
+
 bool store_tend(struct store *st)
 {
 #ifdef TXKV_FAULTS
@@ -526,5 +545,7 @@ bool store_tend(struct store *st)
 #endif
     size_t limit = TEND_STEPS + (FAULT(sweep_not_scaled) ? 0 : 2 * st->changes);
     st->changes = 0;
-    return history_sweep(&st->history, st->current, limit) == limit;
+    bool more = history_sweep(&st->history, st->current, limit) == limit;
+    bool may_begin = !more; /* what is about to be freed need not be drained around */
+    return ((st->evacuating || may_begin) && evacuate(st, limit)) || more;
 }

@@ -26,6 +26,8 @@ struct store {
     size_t changes;          /* writes since the last store_tend */
     uint64_t steps;          /* keys that commands went through beyond the one that each may have; for fairness */
     unsigned bits;           /* log2 of the partitions */
+    bool evacuating;         /* entries are being moved together */
+    size_t evacuated;        /* how far that is: see dict_evacuate */
 #ifdef TXKV_FAULTS
     struct dict half; /* what FAULT(half_commit_visible) holds back */
     uint64_t half_seq;
@@ -62,7 +64,8 @@ int store_flush(struct store *st, struct txn *t);
 /* Opens t (state NONE) on a snapshot of now. 0, or ERR_FULL. */
 int store_begin(struct store *st, struct txn *t, enum txn_mode mode);
 
-/* Ends an OPEN t by publishing all of it: 0. Or ERR_CONFLICT, ERR_FULL: nothing is applied. t is in state NONE afterwards in any case. */
+/* Ends an OPEN t by publishing all of it: 0. Or ERR_CONFLICT, ERR_FULL: nothing is applied. t is in state NONE afterwards
+ * in any case. */
 int store_commit(struct store *st, struct txn *t);
 
 /* Ends t in whatever state by forgetting it. */
