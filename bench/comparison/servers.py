@@ -1,0 +1,240 @@
+"""The servers that are compared: how each is started, asked and ended.
+
+Every process is started through Processes, which ends all of them however the program ends; should it be killed, the
+kernel ends them."""
+import contextlib
+import ctypes
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import Optional
+
+START_S = 30
+STOP_S = 30
+BATCH = 1000  # requests that Client sends at once: their answers fit into any socket
+PR_SET_PDEATHSIG = 1
+
+
+class Failure(Exception):
+    """What went wrong, in a line."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A server that can be started. {build}, {port} and {user} in its words are filled in."""
+    name: str
+    proto: str          # as txkv-benchmark calls it
+    program: str
+    package: str        # where the program comes from
+    arguments: tuple
+    connections: tuple  # what allows it {connections}
+    says: Optional[str] = None  # prints its port so; else it is given a free one
+    version: tuple = ('--version',)
+
+
+TXKV = ('--bind', '127.0.0.1', '--port', '0')
+TXKV_SAYS = r'listening on 127\.0\.0\.1:(\d+)'
+KINDS = {kind.name: kind for kind in (
+    Kind('txkv', 'text', '{build}/src/txkv-server', 'meson compile -C {build}', TXKV,
+         ('--max-connections', '{connections}'), TXKV_SAYS),
+    Kind('txkv-resp', 'resp', '{build}/src/txkv-server', 'meson compile -C {build}', TXKV,
+         ('--max-connections', '{connections}'), TXKV_SAYS),
+    # It has no limit for a client that does not read, and would take all memory of the machine.
+    Kind('redis', 'resp', 'redis-server', 'apt install redis-server',
+         ('--bind', '127.0.0.1', '--port', '{port}', '--save', '', '--appendonly', 'no',
+          '--dir', '{dir}', '--client-output-buffer-limit', 'normal 512mb 0 0'), ('--maxclients', '{connections}')),
+    Kind('memcached', 'memcache', 'memcached', 'apt install memcached',
+         ('-l', '127.0.0.1', '-p', '{port}', '-t', '1', '-m', '16384', '-u', '{user}'), ('-c', '{connections}')),
+    Kind('null', 'text', '{build}/bench/null-server', 'meson compile -C {build}', (), (),
+         r'listening on 127\.0\.0\.1:(\d+)', ()),
+)}
+
+
+@dataclass
+class Server:
+    """One that runs. pid is None where its process is not known."""
+    name: str
+    proto: str
+    host: str
+    port: int
+    pid: Optional[int] = None
+
+    def target(self):
+        """As txkv-benchmark takes it."""
+        return f'{self.name}={self.proto}:{self.host}:{self.port}' + (f',{self.pid}' if self.pid else '')
+
+    def memory(self, field='VmRSS'):
+        """Bytes resident now; VmHWM: the most there ever were."""
+        with open(f'/proc/{self.pid}/status', encoding='ascii', errors='replace') as status:
+            return 1024 * int(re.search(rf'^{field}:\s*(\d+) kB', status.read(), re.MULTILINE).group(1))
+
+
+def program_of(kind, build):
+    """The path of its program, or a Failure that says where to get it."""
+    path = shutil.which(kind.program.format(build=build))
+    if path is None:
+        raise Failure(f'{kind.program.format(build=build)} is missing: {kind.package.format(build=build)}')
+    return path
+
+
+def version_of(kind, build):
+    """The line that it prints about itself."""
+    if not kind.version:
+        return ''
+    done = subprocess.run([program_of(kind, build), *kind.version], capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).strip().split('\n')[0]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def answers(port):
+    with contextlib.suppress(OSError), socket.create_connection(('127.0.0.1', port), 1):
+        return True
+    return False
+
+
+class Processes:
+    """All that is started, each on a core of its own choice, and a directory for what they write."""
+
+    def __init__(self, build, server_core):
+        self.build = build
+        self.server_core = server_core
+        self.running = []
+        self.dir = tempfile.mkdtemp(prefix='txkv-compare-')
+        self.libc = ctypes.CDLL(None)
+
+    def spawn(self, argv, core=None, output=subprocess.PIPE):
+        def in_child():
+            self.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if core is not None:
+                os.sched_setaffinity(0, {core})
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, text=True, preexec_fn=in_child,
+                                   stderr=subprocess.STDOUT if output is not subprocess.PIPE else subprocess.PIPE)
+        self.running.append(process)
+        return process
+
+    def end(self, process):
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+        self.running.remove(process)
+
+    def end_all(self):
+        for process in list(self.running):
+            process.kill()
+            self.end(process)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def run(self, argv):
+        """What it prints, once it has ended well."""
+        process = self.spawn(argv)
+        try:
+            out, err = process.communicate()
+            if process.returncode != 0:
+                raise Failure(' '.join((err or out).split()) or f'{argv[0]} failed')
+            return out
+        finally:
+            self.end(process)
+
+    @contextlib.contextmanager
+    def background(self, argv):
+        process = self.spawn(argv, output=subprocess.DEVNULL)
+        try:
+            yield process
+        finally:
+            self.end(process)
+
+    @contextlib.contextmanager
+    def server(self, target, connections=None):
+        """A fresh one of a Kind, ready, on the servers' core; a Server that somebody else runs is taken as it is."""
+        if isinstance(target, Server):
+            yield target
+            return
+        words = {'build': self.build, 'dir': self.dir, 'port': 0 if target.says else free_port(),
+                 'connections': connections, 'user': pwd.getpwuid(os.geteuid()).pw_name}
+        argv = target.arguments + (target.connections if connections else ())
+        log = os.path.join(self.dir, target.name)
+        with open(log, 'w', encoding='utf-8') as output:
+            process = self.spawn([program_of(target, self.build), *(word.format(**words) for word in argv)],
+                                 self.server_core, output)
+        try:
+            port = self.wait_until_ready(target, process, log, words['port'])
+            yield Server(target.name, target.proto, '127.0.0.1', port, process.pid)
+            if process.poll() is not None:
+                raise Failure(f'{target.name} ended by itself, status {process.returncode}')
+        finally:
+            self.end(process)
+
+    @staticmethod
+    def wait_until_ready(kind, process, log, port):
+        deadline = time.monotonic() + START_S
+        while process.poll() is None and time.monotonic() < deadline:
+            with open(log, encoding='utf-8', errors='replace') as file:
+                said = re.search(kind.says, file.read()) if kind.says else None
+            port = int(said.group(1)) if said else port
+            if port != 0 and answers(port):
+                return port
+            time.sleep(0.02)
+        with open(log, encoding='utf-8', errors='replace') as file:
+            raise Failure(f'{kind.name} did not start: ' + ' '.join(file.read().split())[-300:])
+
+
+class Client:
+    """The few commands that the load generator has not."""
+    DELETE = {'text': b'DEL key:%012d\r\n', 'resp': b'*2\r\n$3\r\nDEL\r\n$16\r\nkey:%012d\r\n'}
+    COUNT = {'text': b'DBSIZE\r\n', 'resp': b'*1\r\n$6\r\nDBSIZE\r\n'}
+    PING = {'text': b'PING\r\n', 'resp': b'*1\r\n$4\r\nPING\r\n'}
+
+    def __init__(self, server):
+        self.proto = server.proto
+        self.socket = socket.create_connection((server.host, server.port), 60)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def ask(self, requests, answers_n=1):
+        """Sends them and reads as many lines."""
+        self.socket.sendall(requests)
+        got = b''
+        while got.count(b'\n') < answers_n:
+            some = self.socket.recv(65536)
+            if some == b'':
+                raise Failure('the server closed the connection')
+            got += some
+        return got
+
+    def delete(self, numbers):
+        """The keys of these numbers."""
+        request = self.DELETE[self.proto]
+        for i in range(0, len(numbers), BATCH):
+            batch = numbers[i:i + BATCH]
+            if b'ERR' in self.ask(b''.join([request % number for number in batch]), len(batch)):
+                raise Failure('a DEL was answered by an error')
+
+    def count(self):
+        """How many keys exist."""
+        return int(self.ask(self.COUNT[self.proto]).strip().lstrip(b':'))
+
+    def speaks(self):
+        return self.ask(self.PING[self.proto]).startswith(b'+PONG')
