@@ -53,11 +53,12 @@ class Judgement:
     row: str
     what: str
     subject: str
-    own: Optional[float]       # medians, in the unit
+    own: Optional[float]        # medians
     peer_name: str
     peer: Optional[float]
-    figure: Optional[Interval]  # the ratio, or the value itself, in the unit
-    unit: str                  # of the figure; '' for a ratio
+    metric_unit: str            # of these two
+    figure: Optional[Interval]  # the ratio, or the value itself in its unit
+    unit: str                   # of the figure; '' for a ratio
     goal: str
     verdict: str
 
@@ -105,7 +106,7 @@ def judge(result, goal, subject=SUBJECT):
         verdict = MET if (judged.median >= goal.limit if goal.at_least else judged.median <= goal.limit) else MISSED
     return Judgement(row.name, what, subject, spread(own).median if own else None,
                      'itself' if goal.peer == OWN else goal.peer or '', spread(others).median if others else None,
-                     judged, unit, ('at least ' if goal.at_least else 'at most ') + limit, verdict)
+                     unit_of(row, metric), judged, unit, ('at least ' if goal.at_least else 'at most ') + limit, verdict)
 
 
 def judgements(results):
@@ -130,23 +131,19 @@ def bracketed(judged, unit=''):
     return f'{judged.median:{places}} [{judged.low:{places}}, {judged.high:{places}}]' + (f' {u.text}' if u.text else '')
 
 
-def goal_line(result, judged):
-    row = result.row
-    goal_metric = next(goal for goal in row.goals if judged.what.startswith(goal.what))
-    metric = goal_metric.when_bound if judged.what.endswith('(client-bound)') else goal_metric.metric
-    unit = unit_of(row, metric)
-    own = '-' if judged.own is None else text(judged.own, unit)
-    peer = '-' if judged.peer is None or not judged.peer_name else f'{judged.peer_name} {text(judged.peer, unit)}'
+def goal_line(judged):
+    own = '-' if judged.own is None else text(judged.own, judged.metric_unit)
+    peer = '-' if judged.peer is None else f'{judged.peer_name} {text(judged.peer, judged.metric_unit)}'
     figure = '-' if judged.figure is None else bracketed(judged.figure, judged.unit)
     name = judged.subject.replace(SUBJECT, '').replace('-resp', ' (RESP)')
     verdict = f'**{judged.verdict}**' if judged.verdict == MISSED else judged.verdict
-    return [f'[{row.name}](#{row.name}){name}', judged.what, own, peer, figure, judged.goal, verdict]
+    return [f'[{judged.row}](#{judged.row}){name}', judged.what, own, peer, figure, judged.goal, verdict]
 
 
 def goal_table(results, judged_all, resp):
     lines = []
     for result in results:
-        lines += [goal_line(result, judged) for judged in judged_all if judged.row == result.row.name]
+        lines += [goal_line(judged) for judged in judged_all if judged.row == result.row.name]
         if not resp:
             lines.append([f'{result.row.name} (RESP)', 'the same', '-', '-', '-', 'the same', 'RESP: not served yet'])
     head = ['row', 'what', 'txkv', 'peer', 'ratio, or value [interval]', 'goal', 'result']
@@ -162,21 +159,29 @@ def spread_text(samples, unit):
 
 
 def server_line(result, server):
-    first = result.row.metrics[0].name
     columns = []
     for metric in result.row.metrics:
         samples = result.samples(server, metric.name)
         columns.append(spread_text(samples, metric.unit) if samples else '-')
-    figures = ratios(result, SUBJECT, first, server, first)
-    return [server, *columns, bracketed(interval(figures)) if figures and server != SUBJECT else '-']
+    return [server, *columns]
+
+
+def ratio_line(result, server):
+    columns = []
+    for metric in result.row.metrics:
+        figures = ratios(result, SUBJECT, metric.name, server, metric.name)
+        columns.append(bracketed(interval(figures)) if figures else '-')
+    return [f'txkv / {server}', *columns]
 
 
 def section(result, words):
     row = result.row
-    head = ['server', *(metric.label for metric in row.metrics), f'txkv / it, {row.metrics[0].label}']
+    head = ['server', *(metric.label for metric in row.metrics)]
+    others = [server for server in result.servers() if server != SUBJECT]
     lines = [f'## {row.name}', '', f'**{row.title.format(**words)}.** ' + row.how.format(**words)]
     lines += [result.said] if result.said else []
-    lines += ['', *table(head, [server_line(result, server) for server in result.servers()])]
+    lines += ['', *table(head, [server_line(result, server) for server in result.servers()]
+                         + [ratio_line(result, server) for server in others])]
     if result.failures:
         lines += ['', *(f'- failed: {failure}' for failure in result.failures)]
     return [*lines, '']
@@ -184,10 +189,10 @@ def section(result, words):
 
 METHOD = '''\
 Every round starts fresh servers, one after the other, for each row: where the pages of a process lie in memory makes the
-same program differ by up to 20% from process to process, for its whole life. The order of the servers is reversed each
-round. Servers have one core, the load generator another. Figures are medians, with quartiles in parentheses. A ratio is the
-median of the ratios of the rounds; in brackets stands {interval}. A goal is judged by the
-median. All servers keep data in memory only (Redis: `--save '' --appendonly no`; memcached: `-t 1`). The null server is the
+same program differ by up to 20% from process to process, for its whole life. The order of the servers is reversed each round.
+Servers have one core, the load generator another. Figures are medians, with quartiles in parentheses. A ratio is the
+median of the ratios of the rounds; in brackets stands {interval}.
+A goal is judged by the median. All servers keep data in memory only (Redis: `--save '' --appendonly no`; memcached: `-t 1`). The null server is the
 same libuv loop as txkv-server's, answering a constant: what the network costs.
 '''
 
@@ -209,7 +214,7 @@ def markdown(facts, results, words, *, rounds, quick=False, page=None, resp=Fals
                   'not to be quoted.**', '']
     lines += ['Written by `bench/compare`; do not edit.', '']
     lines += table(['', ''], [[f'**{name}**', value] for name, value in facts], 2)
-    lines += ['', f'{len(judged)} goals: ' + ', '.join(f'{n} {verdict}' for verdict, n in counts.items()) + '.']
+    lines += ['', 'Goals: ' + ', '.join(f'{n} {verdict}' for verdict, n in counts.items()) + '.']
     lines += [f'The latency curves and timelines of the pipelined rows: [{page}]({page}).'] if page else []
     lines += ['', *goal_table(results, judged, resp), '', '## How it was measured', '',
               METHOD.format(interval=interval_text(rounds))]
@@ -218,9 +223,9 @@ def markdown(facts, results, words, *, rounds, quick=False, page=None, resp=Fals
     return '\n'.join(lines).rstrip('\n') + '\n'
 
 
-def raw(facts, results, judged):
+def raw(facts, results):
     """All numbers, for --json."""
     return {'facts': dict(facts),
             'rows': [{'name': r.row.name, 'said': r.said, 'seconds': r.seconds, 'failures': r.failures,
                       'rounds': r.rounds} for r in results],
-            'goals': [{**asdict(j), 'figure': j.figure._asdict() if j.figure else None} for j in judged]}
+            'goals': [{**asdict(j), 'figure': j.figure._asdict() if j.figure else None} for j in judgements(results)]}

@@ -8,8 +8,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
-from comparison.servers import KINDS, Client, Failure
+from comparison.servers import KINDS, SETTLE_S, Client, Failure, idle_connections
 
+ANY = ('text', 'resp', 'memcache')
+TRANSACTIONAL = ('text', 'resp')
 OWN = 'own'  # a goal against another metric of the same server
 VALUE = '32'
 CONNECTIONS = '50'
@@ -33,7 +35,7 @@ class Scale:
 
 
 FULL = Scale(5, 3, 0.5, 1_000_000, 10_000_000, 16, 60, 10_000, {KIB: 100_000, 64 * KIB: 2000, MIB: 128})
-QUICK = Scale(2, 0.3, 0.1, 100_000, 200_000, 4, 1, 1000, {KIB: 10_000, 64 * KIB: 200, MIB: 16})
+QUICK = Scale(2, 0.3, 0.1, 50_000, 100_000, 4, 1, 1000, {KIB: 10_000, 64 * KIB: 200, MIB: 16})
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,9 @@ class Metric:
 class Goal:
     what: str
     metric: str
-    limit: float                 # of the ratio to base; of the value itself, in the unit, where peer is None
+    limit: float                 # of the ratio to the base; of the value itself, in its unit, where peer is None
     peer: Optional[str] = None   # the server compared with, or OWN
-    base: Optional[str] = None   # its metric, where it is another one
+    base: Optional[str] = None   # the metric compared with, where it is another one
     at_least: bool = False
     when_bound: Optional[str] = None  # the metric that is judged where the client was the limit of one of the two
 
@@ -65,7 +67,7 @@ class Row:
     measure: Callable  # (run, server, setting) -> {metric: number}
     prepare: Optional[Callable] = None  # (run) -> (setting, what to say about it), once before the rounds
     connections: Callable = lambda scale: None  # that the servers must allow
-    joined: bool = False  # further peers take part
+    joined: tuple = ()    # further peers take part that speak one of these
     pipeline: int = 0     # the page shows it
 
 
@@ -129,7 +131,7 @@ def closed_loop_row(name, pipeline, goals, big=False):
                ('redis', 'memcached', 'null'), COST,
                tuple(Goal('server CPU an operation', 'cpu', limit, peer) for peer, limit in goals),
                closed_loop(pipeline, (lambda scale: scale.big) if big else lambda scale: scale.keys),
-               joined=True, pipeline=0 if big else pipeline)
+               joined=ANY, pipeline=0 if big else pipeline)
 
 
 # Open loop
@@ -240,7 +242,7 @@ def transactions_row(name, pipeline):
                 Metric('rps', 'transactions a second', 'n'), Metric('p99', 'p99', 'us')),
                (Goal('server CPU a transaction', 'cpu', 0.4, 'redis'),
                 Goal('server CPU a transaction, to four bare SETs', 'cpu', 2, OWN, 'four')),
-               transactions(pipeline), joined=True)
+               transactions(pipeline), joined=TRANSACTIONAL)
 
 
 def conflicts(run, server, _):
@@ -255,7 +257,8 @@ def conflicts(run, server, _):
 def beside_idle(run, server, _):
     common = run.timed(*HALF_AND_HALF, '-c', 32, '-r', run.scale.keys, '-d', VALUE)
     alone = run.load_one(server, *common, '--preload')
-    beside = run.load_one(server, *common, '--idle', run.scale.idle)
+    with idle_connections(server, run.scale.idle):
+        beside = run.load_one(server, *common)
     return {'cpu': beside['server_cpu_ns_per_op'], 'alone': alone['server_cpu_ns_per_op'],
             'memory': (beside['server_rss_bytes'] - alone['server_rss_bytes']) / run.scale.idle, 'rps': beside['rps']}
 
@@ -300,9 +303,10 @@ def beside_non_reader(run, server, _):
     run.load(server, '--preload', *large, '-t', 'ping', '-n', 1, '-c', 1)
     alone = run.load_one(server, *run.timed(*GOOD))
     before = server.memory()
+    server.forget_peak()
     with run.processes.background(run.load_argv([server], *large, '-t', 'ping', '-c', 1, '--rate', 10, '--non-readers', 1,
                                                 '--duration', 60 + 10 * run.scale.duration)):
-        time.sleep(0.3)
+        time.sleep(SETTLE_S)
         beside = run.load_one(server, *run.timed(*GOOD))
     return {'p99': beside['latency_p99_ns'], 'alone': alone['latency_p99_ns'],
             'p99.9': beside['latency_p99_9_ns'], 'max': beside['latency_max_ns'],
@@ -322,7 +326,7 @@ ROWS = (
          Metric('max', 'longest', 'us'), Metric('cpu', 'server CPU an operation', 'ns'),
          Metric('rps', 'operations a second', 'n')),
         (Goal('p50', 'p50', 1, 'redis'), Goal('p99', 'p99', 0.8, 'redis'), Goal('p99.9', 'p99.9', 0.5, 'redis')),
-        open_loop, half_of_redis, joined=True),
+        open_loop, half_of_redis, joined=ANY),
     Row('growth', 'Growing from 0 to {big} keys',
         '50 connections send SETs of new keys (16 B, values of 16 B) at a fixed rate; latency counts from when a request '
         'was due. The machine itself keeps processes waiting for milliseconds: what the null server shows, which stores '
@@ -341,7 +345,7 @@ ROWS = (
         ('redis',),
         (Metric('cpu', 'server CPU a transaction', 'ns'), Metric('rps', 'transactions a second', 'n'),
          Metric('p99', 'p99', 'us'), Metric('refused', 'share refused', '1')),
-        (Goal('server CPU a transaction', 'cpu', 0.6, 'redis'),), conflicts, joined=True),
+        (Goal('server CPU a transaction', 'cpu', 0.6, 'redis'),), conflicts, joined=TRANSACTIONAL),
     Row('idle', '{idle} idle connections beside 32 busy ones',
         '32 connections, closed loop, pipeline 1, half GET half SET, {keys} keys, values of 32 B; first alone, then beside '
         '{idle} that do nothing, on the same server; {duration} s each. Memory is what the process has resident; what the '

@@ -7,6 +7,7 @@ import ctypes
 import os
 import pwd
 import re
+import select
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ from typing import Optional
 
 START_S = 30
 STOP_S = 30
+SETTLE_S = 0.2
 BATCH = 1000  # requests that Client sends at once: their answers fit into any socket
 PR_SET_PDEATHSIG = 1
 
@@ -74,6 +76,11 @@ class Server:
         """Bytes resident now; VmHWM: the most there ever were."""
         with open(f'/proc/{self.pid}/status', encoding='ascii', errors='replace') as status:
             return 1024 * int(re.search(rf'^{field}:\s*(\d+) kB', status.read(), re.MULTILINE).group(1))
+
+    def forget_peak(self):
+        """VmHWM begins anew."""
+        with open(f'/proc/{self.pid}/clear_refs', 'w', encoding='ascii') as file:
+            file.write('5')
 
 
 def program_of(kind, build):
@@ -195,6 +202,20 @@ class Processes:
             time.sleep(0.02)
         with open(log, encoding='utf-8', errors='replace') as file:
             raise Failure(f'{kind.name} did not start: ' + ' '.join(file.read().split())[-300:])
+
+
+@contextlib.contextmanager
+def idle_connections(server, n):
+    """Held here and not by the load generator, which opens them anew where it counts system calls: a server may not
+    have seen by then that the first ones are closed, and has no room for twice as many."""
+    with contextlib.ExitStack() as stack:
+        poll = select.poll()
+        for _ in range(n):
+            poll.register(stack.enter_context(socket.create_connection((server.host, server.port), 60)), select.POLLIN)
+        time.sleep(SETTLE_S)
+        yield
+        if poll.poll(0):
+            raise Failure('the server closed an idle connection, or sent something to it')
 
 
 class Client:

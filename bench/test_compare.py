@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""The parts of bench/compare that need no server: statistics, judgement, the document, options."""
+import os
+import subprocess
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+# pylint: disable=wrong-import-position
+from comparison import report, servers, stats
+from comparison.rows import OWN, QUICK, ROWS, Goal, Metric, Row
+
+WORDS = {'keys': '1k', 'big': '2k', 'idle': '10', 'duration': 1, 'churn': 1, 'churn_s': 1}
+
+
+def result(rounds, goals, metrics=(Metric('cpu', 'CPU', 'ns'),)):
+    row = Row('some', 'Of {keys} keys', 'For {duration} s.', ('redis', 'null'), metrics, goals, None)
+    return report.Result(row, rounds)
+
+
+def rounds(own, peer, metric='cpu'):
+    return [{'txkv': {metric: x}, 'redis': {metric: y}} for x, y in zip(own, peer)]
+
+
+class Statistics(unittest.TestCase):
+    """The cases of test_bench.c."""
+
+    def test_spread(self):
+        self.assertEqual(stats.spread([7]), (7, 7, 7))
+        self.assertEqual(stats.spread([5, 1, 4, 2, 3]), (3, 2, 4))
+        self.assertEqual(stats.spread([1, 2, 3, 4]).median, 2.5)
+
+    def test_interval_covers_what_the_binomial_says(self):
+        samples = list(range(1, 21))
+        self.assertEqual(stats.interval(samples[:5]), (3, 1, 5, 0.9375))
+        nine = stats.interval(samples[:9])
+        self.assertEqual(nine[1:3], (2, 8))
+        self.assertAlmostEqual(nine.coverage, 0.9609, 4)
+        twenty = stats.interval(samples)
+        self.assertEqual(twenty[1:3], (6, 15))
+        self.assertAlmostEqual(twenty.coverage, 0.9586, 4)
+        self.assertEqual(stats.interval([1]).coverage, 0)
+
+
+class Judging(unittest.TestCase):
+    def test_the_median_of_the_pairs_decides_not_the_ratio_of_the_medians(self):
+        judged = report.judge(result(rounds([1, 2, 30], [2, 4, 300]), ()), Goal('x', 'cpu', 0.5, 'redis'))
+        self.assertEqual(judged.figure[:3], (0.5, 0.1, 0.5))
+        self.assertEqual((judged.own, judged.peer, judged.verdict), (2, 4, report.MET))
+
+    def test_just_above_the_limit_is_missed(self):
+        judged = report.judge(result(rounds([51], [100]), ()), Goal('x', 'cpu', 0.5, 'redis'))
+        self.assertEqual((judged.verdict, judged.goal), (report.MISSED, 'at most 0.5'))
+
+    def test_at_least(self):
+        for own, verdict in ((120, report.MET), (119, report.MISSED)):
+            judged = report.judge(result(rounds([own], [100]), ()), Goal('x', 'cpu', 1.2, 'redis', at_least=True))
+            self.assertEqual((judged.verdict, judged.goal), (verdict, 'at least 1.2'))
+
+    def test_a_limit_of_its_own_counts_in_the_unit(self):
+        r = result(rounds([1.9e6], [9e6]), (), (Metric('cpu', 'stall', 'ms'),))
+        judged = report.judge(r, Goal('x', 'cpu', 2))
+        self.assertEqual((judged.figure.median, judged.goal, judged.verdict), (1.9, 'at most 2 ms', report.MET))
+        self.assertIsNone(judged.peer)
+
+    def test_against_another_metric_of_its_own(self):
+        r = result([{'txkv': {'cpu': 12, 'alone': 10}}], (), (Metric('cpu', '', 'ns'), Metric('alone', '', 'ns')))
+        judged = report.judge(r, Goal('x', 'cpu', 1.1, OWN, 'alone'))
+        self.assertEqual((judged.figure.median, judged.peer_name, judged.verdict), (1.2, 'itself', report.MISSED))
+
+    def test_a_failed_measurement_breaks_its_pair_only(self):
+        r = result([{'txkv': {'cpu': 1}}, {'txkv': {'cpu': 1}, 'redis': {'cpu': 2}}, {}], ())
+        self.assertEqual(report.judge(r, Goal('x', 'cpu', 1, 'redis')).figure[:3], (0.5, 0.5, 0.5))
+
+    def test_nothing_measured_is_not_met(self):
+        judged = report.judge(result([{}], ()), Goal('x', 'cpu', 1, 'redis'))
+        self.assertEqual((judged.verdict, judged.figure), (report.UNKNOWN, None))
+
+    def test_where_the_client_was_the_limit_cpu_decides(self):
+        metrics = (Metric('get', 'GET', 'MB'), Metric('get_cpu', 'GET CPU', 'MB'))
+        goal = Goal('bytes', 'get', 1.2, 'redis', at_least=True, when_bound='get_cpu')
+        for bound, figure in ((0, 1), (1, 2)):
+            r = result([{'txkv': {'get': 5, 'get_cpu': 8, 'get_bound': bound},
+                         'redis': {'get': 5, 'get_cpu': 4, 'get_bound': 0}}], (), metrics)
+            judged = report.judge(r, goal)
+            self.assertEqual(judged.figure.median, figure)
+            self.assertEqual('client-bound' in judged.what, bool(bound))
+
+    def test_the_second_protocol_is_judged_where_it_is_served(self):
+        r = result(rounds([1], [2]), (Goal('x', 'cpu', 1, 'redis'),))
+        self.assertEqual([j.subject for j in report.judgements([r])], ['txkv'])
+        r.rounds[0]['txkv-resp'] = {'cpu': 3}
+        self.assertEqual([j.verdict for j in report.judgements([r])], [report.MET, report.MISSED])
+
+
+class Document(unittest.TestCase):
+    def write(self, r, **more):
+        return report.markdown([('date', 'today'), ('odd', 'a|b')], [r], WORDS, rounds=len(r.rounds), **more)
+
+    def test_goals_and_sections(self):
+        r = result(rounds([1000, 2000], [4000, 4000]), (Goal('CPU', 'cpu', 0.1, 'redis'),))
+        written = self.write(r)
+        self.assertIn('| [some](#some) | CPU | 1,500 ns | redis 4,000 ns | 0.375 [0.250, 0.500] | at most 0.1 | '
+                      '**MISSED** |', written)
+        self.assertIn('Goals: 0 met, 1 MISSED, 0 not measured.', written)
+        self.assertIn('the 50.0% interval', written)
+        self.assertIn('**Of 1k keys.** For 1 s.', written)
+        self.assertIn('| txkv | 1,500 ns (1,250 to 1,750) |', written)
+        self.assertIn('| txkv / redis | 0.375 [0.250, 0.500] |', written)
+        self.assertIn('RESP: not served yet', written)
+        self.assertIn('a\\|b', written)
+        self.assertNotIn('quick run', written)
+
+    def test_what_is_said_of_the_run(self):
+        r = result(rounds([1], [1]), (Goal('CPU', 'cpu', 1, 'redis'),))
+        r.said, r.failures = 'The rate is 5.', ['redis, round 1: broken']
+        written = self.write(r, quick=True, page='results.html', resp=True)
+        for text in ('**This was a quick run', '(results.html)', 'The rate is 5.', '- failed: redis, round 1: broken'):
+            self.assertIn(text, written)
+        self.assertNotIn('not served yet', written)
+
+    def test_numbers(self):
+        self.assertEqual(report.text(1234567.8, 'ns'), '1,234,568 ns')
+        self.assertEqual(report.text(1234567.8, 'us'), '1,234.6 us')
+        self.assertEqual(report.text(1234567, 'n'), '1,234,567')
+
+    def test_every_row_can_be_written(self):
+        names = [row.name for row in ROWS]
+        self.assertEqual(len(names), len(set(names)))
+        for row in ROWS:
+            metrics = [metric.name for metric in row.metrics]
+            for goal in row.goals:
+                wanted = {goal.metric, goal.base or goal.metric, goal.when_bound or goal.metric}
+                self.assertLessEqual(wanted, set(metrics), row.name)
+                self.assertIn(goal.peer, (None, OWN, *row.peers))
+            measured = {name: dict.fromkeys(metrics, 1.0) for name in ('txkv', *row.peers)}
+            written = self.write(report.Result(row, [measured] * 3))
+            self.assertEqual(written.count(f'[{row.name}](#{row.name})'), len(row.goals))
+            self.assertGreaterEqual(row.connections(QUICK) or QUICK.idle, QUICK.idle)
+
+
+class Options(unittest.TestCase):
+    def run_compare(self, *arguments):
+        return subprocess.run([sys.executable, os.path.join(HERE, 'compare'), *arguments], capture_output=True,
+                              text=True, check=False)
+
+    def test_wrong_ones_are_named_in_a_line(self):
+        for arguments, said in ((['--rows', 'pipeline-2'], "there is no row 'pipeline-2'"),
+                                (['--rounds', '0'], "'0' is not a number from 1 to 1000"),
+                                (['--cores', '0'], "'0' is not two numbers of cores"),
+                                (['--peer', 'a=b:1'], "'a=b:1' is not NAME=HOST:PORT"),
+                                (['--peer', 'redis=b:1,resp'], "the name 'redis' is taken"),
+                                (['--nothing'], 'unrecognized arguments: --nothing')):
+            done = self.run_compare(*arguments)
+            self.assertEqual((done.returncode, done.stderr.count('\n')), (2, 1), done.stderr)
+            self.assertIn(said, done.stderr)
+
+    def test_a_missing_program_is_named_with_its_package(self):
+        kind = servers.Kind('x', 'text', 'no-such-program', 'apt install x', (), ())
+        with self.assertRaisesRegex(servers.Failure, 'no-such-program is missing: apt install x'):
+            servers.program_of(kind, 'build')
+
+
+if __name__ == '__main__':
+    unittest.main()
