@@ -113,6 +113,11 @@ class Document(unittest.TestCase):
         self.assertIn('a\\|b', written)
         self.assertNotIn('quick run', written)
 
+    def test_what_cannot_be_compared_has_no_ratio(self):
+        metrics = (Metric('cpu', 'CPU', 'ns'), Metric('share', 'share', '1', False))
+        r = result([{name: {'cpu': 1, 'share': 1} for name in ('txkv', 'redis')}], (), metrics)
+        self.assertIn('| txkv / redis | 1.000 [1.000, 1.000] | - |', self.write(r))
+
     def test_what_is_said_of_the_run(self):
         r = result(rounds([1], [1]), (Goal('CPU', 'cpu', 1, 'redis'),))
         r.said, r.failures = 'The rate is 5.', ['redis, round 1: broken']

@@ -106,7 +106,8 @@ def judge(result, goal, subject=SUBJECT):
         verdict = MET if (judged.median >= goal.limit if goal.at_least else judged.median <= goal.limit) else MISSED
     return Judgement(row.name, what, subject, spread(own).median if own else None,
                      'itself' if goal.peer == OWN else goal.peer or '', spread(others).median if others else None,
-                     unit_of(row, metric), judged, unit, ('at least ' if goal.at_least else 'at most ') + limit, verdict)
+                     unit_of(row, metric), judged, unit,
+                     ('at least ' if goal.at_least else 'at most ') + limit, verdict)
 
 
 def judgements(results):
@@ -128,7 +129,8 @@ def table(head, lines, left=1):
 def bracketed(judged, unit=''):
     u = UNITS[unit] if unit else Unit(1, 3, '')
     places = f',.{max(u.decimals, 1) if unit else 3}f'
-    return f'{judged.median:{places}} [{judged.low:{places}}, {judged.high:{places}}]' + (f' {u.text}' if u.text else '')
+    unit_text = f' {u.text}' if u.text else ''
+    return f'{judged.median:{places}} [{judged.low:{places}}, {judged.high:{places}}]{unit_text}'
 
 
 def goal_line(judged):
@@ -169,7 +171,7 @@ def server_line(result, server):
 def ratio_line(result, server):
     columns = []
     for metric in result.row.metrics:
-        figures = ratios(result, SUBJECT, metric.name, server, metric.name)
+        figures = ratios(result, SUBJECT, metric.name, server, metric.name) if metric.compared else []
         columns.append(bracketed(interval(figures)) if figures else '-')
     return [f'txkv / {server}', *columns]
 
@@ -188,11 +190,13 @@ def section(result, words):
 
 
 METHOD = '''\
-Every round starts fresh servers, one after the other, for each row: where the pages of a process lie in memory makes the
-same program differ by up to 20% from process to process, for its whole life. The order of the servers is reversed each round.
-Servers have one core, the load generator another. Figures are medians, with quartiles in parentheses. A ratio is the
-median of the ratios of the rounds; in brackets stands {interval}.
-A goal is judged by the median. All servers keep data in memory only (Redis: `--save '' --appendonly no`; memcached: `-t 1`). The null server is the
+Every round starts fresh servers, one after the other, for each row: where the pages of a process lie in memory makes
+the same program differ by up to 20% from process to process, for its whole life. The order of the servers is reversed
+each round. Servers have one core, the load generator another. Figures are medians, with quartiles in parentheses. A
+ratio is the median of the ratios of the rounds; in brackets stands {interval}.
+A goal is judged by the median.
+
+All servers keep data in memory only (Redis: `--save '' --appendonly no`; memcached: `-t 1`). The null server is the
 same libuv loop as txkv-server's, answering a constant: what the network costs.
 '''
 
@@ -210,8 +214,8 @@ def markdown(facts, results, words, *, rounds, quick=False, page=None, resp=Fals
     counts = {verdict: sum(j.verdict == verdict for j in judged) for verdict in (MET, MISSED, UNKNOWN)}
     lines = ['# txkv beside its peers', '']
     if quick:
-        lines += ['> **This was a quick run: short, few rounds, few keys. It shows that every row works; its figures are '
-                  'not to be quoted.**', '']
+        lines += ['> **This was a quick run: short, few rounds, few keys. It shows that every row works; its figures '
+                  'are not to be quoted.**', '']
     lines += ['Written by `bench/compare`; do not edit.', '']
     lines += table(['', ''], [[f'**{name}**', value] for name, value in facts], 2)
     lines += ['', 'Goals: ' + ', '.join(f'{n} {verdict}' for verdict, n in counts.items()) + '.']

@@ -42,7 +42,8 @@ QUICK = Scale(2, 0.3, 0.1, 50_000, 100_000, 4, 1, 1000, {KIB: 10_000, 64 * KIB: 
 class Metric:
     name: str
     label: str
-    unit: str  # one of report.UNITS
+    unit: str              # one of report.UNITS
+    compared: bool = True  # a ratio to the others says something
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,12 @@ class Run:
 def cost(server, figures, name='cpu'):
     """What an operation costs: CPU time only where the process is known."""
     cpu = {name: figures['server_cpu_ns_per_op']} if server.pid else {}
-    return {**cpu, 'rps': figures['rps'], 'p99': figures['latency_p99_ns']}
+    busy = {'busy': figures['server_cores']} if server.pid else {}
+    return {**cpu, 'rps': figures['rps'], 'p99': figures['latency_p99_ns'], **busy}
 
 
 COST = (Metric('cpu', 'server CPU an operation', 'ns'), Metric('rps', 'operations a second', 'n'),
-        Metric('p99', 'p99', 'us'))
+        Metric('p99', 'p99', 'us'), Metric('busy', 'cores that the server used', '1', False))
 
 
 # Closed loop
@@ -211,12 +213,13 @@ def memory(keys_of):
 
 def memory_row(name, keys, keys_of):
     return Row(name, f'Memory a key, {keys} keys', 'Resident memory less that of the empty server, a key: '
-               f'after setting {keys} keys of 16 B to values of 16 B, and after at least {{churn}} slices and {{churn_s}} s '
-               'of overwriting a fifth of the keys by values of 8 to 24 B and deleting a twentieth, all at random; then '
-               'by the keys that exist (what DBSIZE says).', ('redis',),
+               f'after setting {keys} keys of 16 B to values of 16 B, and after at least {{churn}} slices and {{churn_s}} '
+               's of overwriting a fifth of the keys by values of 8 to 24 B and deleting a twentieth, all at random; '
+               'then by the keys that exist (what DBSIZE says).', ('redis',),
                (Metric('fresh', 'set once', 'B'), Metric('churned', 'after overwriting and deleting', 'B'),
-                Metric('most', 'the most ever, by all keys', 'B'), Metric('left', 'share of keys that exist', '1'),
-                Metric('slices', 'slices', 'n')),
+                Metric('most', 'the most ever, by all keys', 'B'),
+                Metric('left', 'share of keys that exist', '1', False),
+                Metric('slices', 'slices', 'n', False)),
                (Goal('memory a key, set once', 'fresh', 1, 'redis'),
                 Goal('memory a key, overwritten and deleted at random', 'churned', 1, 'redis')), memory(keys_of))
 
@@ -235,9 +238,9 @@ def transactions(pipeline):
 
 def transactions_row(name, pipeline):
     return Row(name, f'BEGIN, 4 SET, COMMIT; pipeline {pipeline}',
-               f'50 connections, closed loop, {pipeline} transaction(s) sent at once (Redis: MULTI, 4 SET, EXEC); beside '
-               f'it on the same server SETs alone at pipeline {4 * pipeline}, 4 of them for one transaction; {{keys}} keys, '
-               'values of 32 B, {duration} s each.', ('redis',),
+               f'50 connections, closed loop, as many transactions sent at once (Redis: MULTI, 4 SET, EXEC); beside '
+               f'it on the same server SETs alone at pipeline {4 * pipeline}, 4 of them for one transaction; {{keys}} '
+               'keys, values of 32 B, {duration} s each.', ('redis',),
                (Metric('cpu', 'server CPU a transaction', 'ns'), Metric('four', 'server CPU of four bare SETs', 'ns'),
                 Metric('rps', 'transactions a second', 'n'), Metric('p99', 'p99', 'us')),
                (Goal('server CPU a transaction', 'cpu', 0.4, 'redis'),
@@ -259,7 +262,9 @@ def beside_idle(run, server, _):
     alone = run.load_one(server, *common, '--preload')
     with idle_connections(server, run.scale.idle):
         beside = run.load_one(server, *common)
-    return {'cpu': beside['server_cpu_ns_per_op'], 'alone': alone['server_cpu_ns_per_op'],
+    after = run.load_one(server, *common)  # before and after, so that a drift of the machine takes no side
+    return {'cpu': beside['server_cpu_ns_per_op'],
+            'alone': (alone['server_cpu_ns_per_op'] + after['server_cpu_ns_per_op']) / 2,
             'memory': (beside['server_rss_bytes'] - alone['server_rss_bytes']) / run.scale.idle, 'rps': beside['rps']}
 
 
@@ -282,12 +287,12 @@ def values_row(name, text, size, limit):
     def goal(test):
         return Goal(f'bytes a second, {test.upper()}', test, limit, 'redis', at_least=True, when_bound=test + '_cpu')
     return Row(name, f'Values of {text}',
-               f'8 connections, closed loop, pipeline 4, values of {size:,} B; SET, then GET; {{duration}} s each. Judged by '
-               'bytes a second; where the load generator was the limit for one of the two (client-bound: its core was full, '
-               'the server\'s was not), by bytes for a second of the server\'s CPU time.', ('redis',),
-               tuple(Metric(test + kind, test.upper() + label, unit) for test in ('get', 'set')
+               f'8 connections, closed loop, pipeline 4, values of {size:,} B; SET, then GET; {{duration}} s each. '
+               'Judged by bytes a second; where the load generator was the limit for one of the two (client-bound: its '
+               'core was full, the server\'s was not), by bytes for a second of the server\'s CPU time.', ('redis',),
+               tuple(Metric(test + kind, test.upper() + label, unit, kind != '_bound') for test in ('get', 'set')
                      for kind, label, unit in (('', ', a second', 'MB'), ('_cpu', ', a second of server CPU', 'MB'),
-                                               ('_bound', ', share of rounds client-bound', '1'))),
+                                               ('_bound', ', client-bound (1) or not (0)', '1'))),
                (goal('get'), goal('set')), values(size))
 
 
@@ -304,8 +309,9 @@ def beside_non_reader(run, server, _):
     alone = run.load_one(server, *run.timed(*GOOD))
     before = server.memory()
     server.forget_peak()
-    with run.processes.background(run.load_argv([server], *large, '-t', 'ping', '-c', 1, '--rate', 10, '--non-readers', 1,
-                                                '--duration', 60 + 10 * run.scale.duration)):
+    asking = run.load_argv([server], *large, '-t', 'ping', '-c', 1, '--rate', 10, '--non-readers', 1,
+                           '--duration', 60 + 10 * run.scale.duration)
+    with run.processes.background(asking):
         time.sleep(SETTLE_S)
         beside = run.load_one(server, *run.timed(*GOOD))
     return {'p99': beside['latency_p99_ns'], 'alone': alone['latency_p99_ns'],
@@ -320,36 +326,37 @@ ROWS = (
     closed_loop_row('pipeline-256', 256, (('redis', 0.13),)),
     closed_loop_row('pipeline-256-many', 256, (('redis', 0.13),), big=True),
     Row('open-loop', 'Open loop at half of Redis\'s capacity',
-        '50 connections, Poisson arrivals, the same rate for all, half GET half SET, {keys} keys, values of 32 B; latency '
-        'counts from when a request was due; {duration} s.', ('redis', 'memcached', 'null'),
+        '50 connections, Poisson arrivals, the same rate for all, half GET half SET, {keys} keys, values of 32 B; '
+        'latency counts from when a request was due; {duration} s.', ('redis', 'memcached', 'null'),
         (Metric('p50', 'p50', 'us'), Metric('p99', 'p99', 'us'), Metric('p99.9', 'p99.9', 'us'),
          Metric('max', 'longest', 'us'), Metric('cpu', 'server CPU an operation', 'ns'),
          Metric('rps', 'operations a second', 'n')),
         (Goal('p50', 'p50', 1, 'redis'), Goal('p99', 'p99', 0.8, 'redis'), Goal('p99.9', 'p99.9', 0.5, 'redis')),
         open_loop, half_of_redis, joined=ANY),
     Row('growth', 'Growing from 0 to {big} keys',
-        '50 connections send SETs of new keys (16 B, values of 16 B) at a fixed rate; latency counts from when a request '
-        'was due. The machine itself keeps processes waiting for milliseconds: what the null server shows, which stores '
-        'nothing, is the floor under every figure here, and a longest stall near it says nothing about the server.',
+        '50 connections send SETs of new keys (16 B, values of 16 B) at a fixed rate; latency counts from when a '
+        'request was due. The machine itself keeps processes waiting for milliseconds: what the null server shows, '
+        'which stores nothing, is the floor under every figure here, and a longest stall near it says nothing about the server.',
         ('redis', 'null'),
         (Metric('max', 'longest stall', 'ms'), Metric('p99.99', 'p99.99', 'ms'), Metric('p99.9', 'p99.9', 'ms'),
          Metric('p50', 'p50', 'ms')),
-        (Goal('longest stall', 'max', 2), Goal('longest stall', 'max', 0.5, 'redis')), grow, rate_to_grow_at),
+        (Goal('longest stall (the null server has it, too: see there)', 'max', 2),
+         Goal('longest stall', 'max', 0.5, 'redis')), grow, rate_to_grow_at),
     memory_row('memory', '{keys}', lambda scale: scale.keys),
     memory_row('memory-many', '{big}', lambda scale: scale.big),
     transactions_row('transaction-1', 1),
     transactions_row('transaction-16', 16),
     Row('conflicts', 'Read-modify-write, SERIALIZABLE, 10% conflicts',
-        '50 connections, each reads a key, waits, sets it and commits (Redis: WATCH, GET; MULTI, SET, EXEC); another client '
-        'sets the key between in a tenth of them; a refused one is not retried; {keys} keys, values of 32 B, {duration} s.',
+        '50 connections, each reads a key, waits, sets it and commits (Redis: WATCH, GET; MULTI, SET, EXEC); another '
+        'client sets the key between in a tenth of them; a refused one is not retried; {keys} keys, values of 32 B, {duration} s.',
         ('redis',),
         (Metric('cpu', 'server CPU a transaction', 'ns'), Metric('rps', 'transactions a second', 'n'),
-         Metric('p99', 'p99', 'us'), Metric('refused', 'share refused', '1')),
+         Metric('p99', 'p99', 'us'), Metric('refused', 'share refused', '1', False)),
         (Goal('server CPU a transaction', 'cpu', 0.6, 'redis'),), conflicts, joined=TRANSACTIONAL),
     Row('idle', '{idle} idle connections beside 32 busy ones',
-        '32 connections, closed loop, pipeline 1, half GET half SET, {keys} keys, values of 32 B; first alone, then beside '
-        '{idle} that do nothing, on the same server; {duration} s each. Memory is what the process has resident; what the '
-        'kernel keeps for a socket is not in it.', ('redis', 'memcached', 'null'),
+        '32 connections, closed loop, pipeline 1, half GET half SET, {keys} keys, values of 32 B; first alone, then '
+        'beside {idle} that do nothing, then alone again, on the same server; {duration} s each. Memory is what the '
+        'process has resident; what the kernel keeps for a socket is not in it.', ('redis', 'memcached', 'null'),
         (Metric('cpu', 'server CPU an operation', 'ns'), Metric('alone', 'the same without them', 'ns'),
          Metric('memory', 'memory an idle connection', 'B'), Metric('rps', 'operations a second', 'n')),
         (Goal('server CPU an operation, to that without them', 'cpu', 1.1, OWN, 'alone'),
@@ -358,9 +365,9 @@ ROWS = (
     values_row('values-64k', '64 KiB', 64 * KIB, 1.2),
     values_row('values-1m', '1 MiB', MIB, 1),
     Row('non-reader', 'Beside a client that asks and does not read',
-        'The good client: 8 connections, open loop of 10,000 GETs of 32 B a second, first alone, then beside a connection '
-        'that sends GETs of 1 MiB without end and reads nothing; {duration} s each. Redis has an output limit of 512 MB '
-        'here: as shipped it has none, and would take all memory of the machine.', ('redis',),
+        'The good client: 8 connections, open loop of 10,000 GETs of 32 B a second, first alone, then beside a '
+        'connection that sends GETs of 1 MiB without end and reads nothing; {duration} s each. Redis has an output '
+        'limit of 512 MB here: as shipped it has none, and would take all memory of the machine.', ('redis',),
         (Metric('p99', 'p99 of the good client', 'us'), Metric('alone', 'the same alone', 'us'),
          Metric('p99.9', 'p99.9', 'us'), Metric('max', 'longest', 'us'),
          Metric('memory', 'memory that the server took for it at most', 'MiB')),

@@ -19,6 +19,7 @@ from typing import Optional
 
 START_S = 30
 STOP_S = 30
+LIMIT_S = 1800  # of one run of the load generator; growing to 10M keys takes minutes
 SETTLE_S = 0.2
 BATCH = 1000  # requests that Client sends at once: their answers fit into any socket
 PR_SET_PDEATHSIG = 1
@@ -154,10 +155,12 @@ class Processes:
         """What it prints, once it has ended well."""
         process = self.spawn(argv)
         try:
-            out, err = process.communicate()
+            out, err = process.communicate(timeout=LIMIT_S)
             if process.returncode != 0:
                 raise Failure(' '.join((err or out).split()) or f'{argv[0]} failed')
             return out
+        except subprocess.TimeoutExpired as expired:
+            raise Failure(f'{os.path.basename(argv[0])} had not ended after {LIMIT_S} s') from expired
         finally:
             self.end(process)
 
@@ -185,8 +188,10 @@ class Processes:
         try:
             port = self.wait_until_ready(target, process, log, words['port'])
             yield Server(target.name, target.proto, '127.0.0.1', port, process.pid)
-            if process.poll() is not None:
-                raise Failure(f'{target.name} ended by itself, status {process.returncode}')
+        except (Failure, OSError) as failure:
+            if process.poll() is None:
+                raise
+            raise Failure(f'{target.name} ended by itself, status {process.returncode}: {failure}') from failure
         finally:
             self.end(process)
 
