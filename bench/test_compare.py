@@ -142,6 +142,7 @@ class Document(unittest.TestCase):
                 self.assertIn(goal.peer, (None, OWN, *row.peers))
             measured = {name: dict.fromkeys(metrics, 1.0) for name in ('txkv', *row.peers)}
             written = self.write(report.Result(row, [measured] * 3))
+            self.assertNotIn('{', written)
             self.assertEqual(written.count(f'[{row.name}](#{row.name})'), len(row.goals))
             self.assertGreaterEqual(row.connections(QUICK) or QUICK.idle, QUICK.idle)
 

@@ -1,1 +1,2 @@
-"""The parts of bench/compare: stats, servers, rows (what is measured), report (what is said about it)."""
+"""The parts of bench/compare: stats, servers, rows (what is measured), report (what is said about it), facts
+(of the machine)."""

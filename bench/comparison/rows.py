@@ -213,9 +213,9 @@ def memory(keys_of):
 
 def memory_row(name, keys, keys_of):
     return Row(name, f'Memory a key, {keys} keys', 'Resident memory less that of the empty server, a key: '
-               f'after setting {keys} keys of 16 B to values of 16 B, and after at least {{churn}} slices and {{churn_s}} '
-               's of overwriting a fifth of the keys by values of 8 to 24 B and deleting a twentieth, all at random; '
-               'then by the keys that exist (what DBSIZE says).', ('redis',),
+               f'after setting {keys} keys of 16 B to values of 16 B, and after at least {{churn}} slices '
+               'and {churn_s} s of overwriting a fifth of the keys by values of 8 to 24 B and deleting a twentieth, '
+               'all at random; then by the keys that exist (what DBSIZE says).', ('redis',),
                (Metric('fresh', 'set once', 'B'), Metric('churned', 'after overwriting and deleting', 'B'),
                 Metric('most', 'the most ever, by all keys', 'B'),
                 Metric('left', 'share of keys that exist', '1', False),
@@ -336,7 +336,8 @@ ROWS = (
     Row('growth', 'Growing from 0 to {big} keys',
         '50 connections send SETs of new keys (16 B, values of 16 B) at a fixed rate; latency counts from when a '
         'request was due. The machine itself keeps processes waiting for milliseconds: what the null server shows, '
-        'which stores nothing, is the floor under every figure here, and a longest stall near it says nothing about the server.',
+        'which stores nothing, is the floor under every figure here, and a longest stall near it says nothing about '
+        'the server.',
         ('redis', 'null'),
         (Metric('max', 'longest stall', 'ms'), Metric('p99.99', 'p99.99', 'ms'), Metric('p99.9', 'p99.9', 'ms'),
          Metric('p50', 'p50', 'ms')),
@@ -348,8 +349,8 @@ ROWS = (
     transactions_row('transaction-16', 16),
     Row('conflicts', 'Read-modify-write, SERIALIZABLE, 10% conflicts',
         '50 connections, each reads a key, waits, sets it and commits (Redis: WATCH, GET; MULTI, SET, EXEC); another '
-        'client sets the key between in a tenth of them; a refused one is not retried; {keys} keys, values of 32 B, {duration} s.',
-        ('redis',),
+        'client sets the key between in a tenth of them; a refused one is not retried; {keys} keys, '
+        'values of 32 B, {duration} s.', ('redis',),
         (Metric('cpu', 'server CPU a transaction', 'ns'), Metric('rps', 'transactions a second', 'n'),
          Metric('p99', 'p99', 'us'), Metric('refused', 'share refused', '1', False)),
         (Goal('server CPU a transaction', 'cpu', 0.6, 'redis'),), conflicts, joined=TRANSACTIONAL),

@@ -1,0 +1,53 @@
+"""What a table of figures is worth nothing without: the machine, the versions, the command."""
+import datetime
+import os
+import platform
+import re
+import shlex
+import subprocess
+
+from comparison.servers import KINDS, version_of
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def output_of(*argv):
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, cwd=HERE, check=False).stdout.strip()
+    except OSError:
+        return ''
+
+
+def first_match(path, pattern):
+    try:
+        with open(path, encoding='utf-8', errors='replace') as file:
+            found = re.search(pattern, file.read(), re.MULTILINE)
+        return found.group(1).strip('"') if found else ''
+    except OSError:
+        return ''
+
+
+def compiler_of(build):
+    """As meson found it, and how it was used."""
+    name = first_match(os.path.join(build, 'meson-logs', 'meson-log.txt'),
+                       r'^C compiler for the host machine: .*?\((\w+ [\d.]+)')
+    kind = first_match(os.path.join(build, 'meson-info', 'intro-buildoptions.json'),
+                       r'"name": "buildtype", "value": "(\w+)"')
+    return f'{name}, {kind}' if name and kind else name
+
+
+def facts_of(build, names, command):
+    """Pairs of a name and what there is to say."""
+    versions = [version_of(KINDS[name], build) for name in names if KINDS[name].version]
+    memory = first_match('/proc/meminfo', r'^MemTotal:\s*(\d+)')
+    return [
+        ('date', datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d %H:%M UTC')),
+        ('machine', f'{os.cpu_count()} cores, ' + first_match('/proc/cpuinfo', r'^model name\s*:\s*(.*)$')
+         + (f', {int(memory) / 2**20:.0f} GiB' if memory else '')),
+        ('system', first_match('/etc/os-release', r'^PRETTY_NAME=(.*)$') + f', kernel {platform.release()}'),
+        ('servers', '; '.join(versions)),
+        ('source', output_of('git', 'describe', '--always', '--dirty', '--exclude=*') or 'unknown'),
+        ('compiler', compiler_of(build) or 'unknown'),
+        ('load before', f'{os.getloadavg()[0]:.1f} processes wanted to run, in the minute before'),
+        ('command', '`' + shlex.join(command) + '`'),
+    ]
