@@ -85,6 +85,7 @@ static void check_waste(void)
 static void set_up(void)
 {
     mem_init();
+    slab_init(); /* under sanitizers too */
     talk_init(&talk, 1);
     st = &talk.engine.store;
     cr_assert_not_null(slab_base);
