@@ -283,6 +283,14 @@ static void remove_stale_socket(const char *path)
     }
 }
 
+static bool parent_exists(const char *path)
+{
+    char parent[sizeof(((struct server *)0)->unix_path) + 2];
+    const char *slash = strrchr(path, '/');
+    snprintf(parent, sizeof(parent), "%.*s", slash == NULL ? 1 : (int)(slash - path) + 1, slash == NULL ? "." : path);
+    return access(parent, F_OK) == 0;
+}
+
 static int listen_unix(struct server *server, const char *path)
 {
     uv_pipe_t *pipe = &server->listeners[server->listener_count].pipe;
@@ -298,7 +306,9 @@ static int listen_unix(struct server *server, const char *path)
     }
     if (rc < 0) {
         uv_close((uv_handle_t *)pipe, NULL);
-        return complain(path, -1, rc);
+        struct stat st;
+        bool no_directory = rc == UV_EACCES && lstat(path, &st) < 0 && errno == ENOENT && !parent_exists(path);
+        return complain(path, -1, no_directory ? UV_ENOENT : rc); /* libuv says EACCES for that */
     }
     snprintf(server->unix_path, sizeof(server->unix_path), "%s", path);
     server->listener_count++;

@@ -52,7 +52,9 @@ static void print_help(void)
     }
     printf("\nAnswers go to standard output, ERR lines included; what txkv-cli itself has to say goes to\n"
            "standard error. The prompt keeps its history in ~/.txkv_history, or where TXKV_HISTFILE says; an\n"
-           "empty TXKV_HISTFILE keeps none. What the commands are: HELP at the prompt.\n\n"
+           "empty TXKV_HISTFILE keeps none. What the commands are: HELP at the prompt. From a pipe, a last line\n"
+           "without an end is run too. A value that begins with ERR and a code looks like an error, and counts as\n"
+           "one.\n\n"
            "Exit status: %d all was answered; %d an answer was ERR; %d wrong usage; %d no connection, or lost.\n",
            EXIT_ANSWERED, EXIT_ERR, EXIT_USAGE, EXIT_LOST);
 }

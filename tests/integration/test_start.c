@@ -252,6 +252,17 @@ static void unix_socket_live(void)
     expect_no_file();
 }
 
+static void unix_socket_in_no_directory(void)
+{
+    struct server_result r;
+    make_directory();
+    char nowhere[sizeof(path) + 8];
+    snprintf(nowhere, sizeof(nowhere), "%s.no/s", path);
+    server_run(&r, "--port", "0", "--unix", nowhere, NULL);
+    expect_refusal(&r, 1, "no such file or directory");
+    CHECK(strstr(r.err, nowhere) != NULL, "the message does not name the path: %s", r.err);
+}
+
 static void unix_socket_other_file(void)
 {
     struct server_result r;
@@ -365,6 +376,7 @@ static const struct check checks[] = {
     {"Unix socket, a stale one", unix_socket_stale},
     {"Unix socket, a live one", unix_socket_live},
     {"Unix socket, another file", unix_socket_other_file},
+    {"Unix socket, in no directory", unix_socket_in_no_directory},
     {"--version", version},
     {"--help", help},
     {"wrong command lines", wrong_command_lines},
