@@ -24,18 +24,9 @@
 #include "spawn.h"
 #include "svg.h"
 #include "syscalls.h"
+#include "test_check.h"
 #include "text.h"
 #include "timeline.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            printf("%s:%d: %s: not so: %s\n", __FILE__, __LINE__, __func__, #condition);                               \
-            failures++;                                                                                                \
-        }                                                                                                              \
-    } while (0)
 
 #define MS UINT64_C(1000000)
 
