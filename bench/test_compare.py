@@ -147,6 +147,22 @@ class Document(unittest.TestCase):
             self.assertGreaterEqual(row.connections(QUICK) or QUICK.idle, QUICK.idle)
 
 
+class Earlier(unittest.TestCase):
+    def test_numbers_become_the_same_results_again(self):
+        row = ROWS[0]
+        result = report.Result(row, [{'txkv': {'cpu': 5.0}}], 'Said.', ['redis, round 1: it failed'], 7.5)
+        facts = [('date', 'today'), ('source', 'abc')]
+        numbers = report.raw(facts, [result])
+        known = {row.name: row}
+        again = report.results_of(numbers, known)[row.name]
+        self.assertEqual((again.row, again.rounds, again.failures, again.seconds),
+                         (row, result.rounds, result.failures, result.seconds))
+        self.assertEqual(again.said, 'Said. Measured in an earlier run: today, source abc.')
+        once_more = report.results_of(report.raw([('date', 'tomorrow'), ('source', 'def')], [again]), known)[row.name]
+        self.assertEqual(once_more.said, again.said)
+        self.assertEqual(report.results_of(numbers, {}), {})
+
+
 class Options(unittest.TestCase):
     def run_compare(self, *arguments):
         return subprocess.run([sys.executable, os.path.join(HERE, 'compare'), *arguments], capture_output=True,
@@ -158,6 +174,7 @@ class Options(unittest.TestCase):
                                 (['--cores', '0'], "'0' is not two numbers of cores"),
                                 (['--peer', 'a=b:1'], "'a=b:1' is not NAME=HOST:PORT"),
                                 (['--peer', 'redis=b:1,resp'], "the name 'redis' is taken"),
+                                (['--with', '/no/such'], "/no/such is not the --json FILE of an earlier run"),
                                 (['--nothing'], 'unrecognized arguments: --nothing')):
             done = self.run_compare(*arguments)
             self.assertEqual((done.returncode, done.stderr.count('\n')), (2, 1), done.stderr)

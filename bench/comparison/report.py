@@ -227,6 +227,18 @@ def markdown(facts, results, words, *, rounds, quick=False, page=None, resp=Fals
     return '\n'.join(lines).rstrip('\n') + '\n'
 
 
+EARLIER = 'Measured in an earlier run'
+
+
+def results_of(numbers, rows):
+    """What raw() gave, as results again. Those of rows that are no more are left out."""
+    when = f"{EARLIER}: {numbers['facts']['date']}, source {numbers['facts']['source']}."
+    return {found['name']: Result(rows[found['name']], found['rounds'],
+                                  found['said'] if EARLIER in found['said'] else f"{found['said']} {when}".strip(),
+                                  found['failures'], found['seconds'])
+            for found in numbers['rows'] if found['name'] in rows}
+
+
 def raw(facts, results):
     """All numbers, for --json."""
     return {'facts': dict(facts),
