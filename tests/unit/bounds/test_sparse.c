@@ -91,7 +91,12 @@ static void set_up(void)
     cr_assert_not_null(slab_base);
 }
 
-TestSuite(sparse, .init = set_up);
+static void tear_down(void)
+{
+    talk_deinit(&talk);
+}
+
+TestSuite(sparse, .init = set_up, .fini = tear_down);
 
 Test(sparse, keys_left_behind_keep_a_bounded_part_of_memory)
 {
@@ -107,7 +112,6 @@ Test(sparse, keys_left_behind_keep_a_bounded_part_of_memory)
     }
     cr_assert_eq(st->current->dict.count, 0u);
     cr_assert_null(dict_any(&st->current->dict));
-    talk_deinit(&talk);
 }
 
 Test(sparse, snapshots_read_the_same_while_entries_move)
@@ -136,5 +140,4 @@ Test(sparse, snapshots_read_the_same_while_entries_move)
     check_all(&late, 2);
     store_rollback(st, &late);
     check_waste();
-    talk_deinit(&talk);
 }
