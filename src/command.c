@@ -232,6 +232,39 @@ static void run_rollback(struct session *s, const struct request *r)
     answer_transaction(s);
 }
 
+static void run_checkpoint(struct session *s, const struct request *r)
+{
+    (void)r;
+    if (s->engine->store.journal == NULL) {
+        session_error(s, ERR_DISK, "this server keeps nothing on disk; --data gives it a directory");
+        return;
+    }
+    session_ask(s, ERRAND_CHECKPOINT, slice_of(NULL, 0));
+}
+
+/* A name, not a path: letters, digits, and - _ . but not as the first. */
+static bool is_backup_name(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        bool inner = i > 0 && strchr("-_.", name.data[i]) != NULL && name.data[i] != '\0';
+        if (!isalnum((unsigned char)name.data[i]) && !inner) {
+            return false;
+        }
+    }
+    return name.len > 0 && name.len < ERRAND_NAME_MAX;
+}
+
+static void run_backup(struct session *s, const struct request *r)
+{
+    if (!s->engine->takes_backups) {
+        session_error(s, ERR_DISK, "this server takes no backups; --backup-dir gives it a directory for them");
+    } else if (!is_backup_name(r->args[0])) {
+        session_error(s, ERR_SYNTAX, "a backup's name is 1 to 63 letters, digits, '-', '_' and '.', the first a letter or digit");
+    } else {
+        session_ask(s, ERRAND_BACKUP, r->args[0]);
+    }
+}
+
 static void run_ping(struct session *s, const struct request *r)
 {
     (void)r;
@@ -284,20 +317,25 @@ static void run_snapshot(struct session *s, const struct request *r)
 static const struct command table[] = {
     {"GET", "key", "the value of key, or an empty line where there is none", 1, 1, COMMAND_KEY, run_get},
     {"SET", "key value", "stores the rest of the line, spaces included, as the value of key", 2, 2,
-     COMMAND_KEY | COMMAND_REST, run_set},
-    {"DEL", "key", "removes key, whether or not it exists", 1, 1, COMMAND_KEY, run_del},
+     COMMAND_KEY | COMMAND_REST | COMMAND_WRITES, run_set},
+    {"DEL", "key", "removes key, whether or not it exists", 1, 1, COMMAND_KEY | COMMAND_WRITES, run_del},
     {"EXISTS", "key", "1 where key exists, even with an empty value, else 0", 1, 1, COMMAND_KEY, run_exists},
     {"INCR", "key [by]", "adds by, or 1, to the integer at key, which counts as 0 where it does not exist; the sum", 1, 2,
-     COMMAND_KEY | COMMAND_NUMBER, run_incr},
+     COMMAND_KEY | COMMAND_NUMBER | COMMAND_WRITES, run_incr},
     {"MGET", "key [key ...]", "the values of the keys, a line each", 1, COMMAND_ARGS_MAX, COMMAND_KEYS, run_mget},
     {"DBSIZE", "", "how many keys exist", 0, 0, 0, run_dbsize},
-    {"FLUSH", "", "removes all keys", 0, 0, 0, run_flush},
+    {"FLUSH", "", "removes all keys", 0, 0, COMMAND_WRITES, run_flush},
     {"BEGIN", "[SERIALIZABLE|READONLY]",
      "opens a transaction; SERIALIZABLE refuses its COMMIT if what it read has changed; READONLY takes no writes", 0, 1,
      COMMAND_BEGINS, run_begin},
-    {"COMMIT", "", "publishes the transaction's writes all at once, or none of them", 0, 0, COMMAND_ENDS, run_commit},
+    {"COMMIT", "", "publishes the transaction's writes all at once, or none of them", 0, 0,
+     COMMAND_ENDS | COMMAND_COMMITS, run_commit},
     {"ROLLBACK", "", "discards the transaction", 0, 0, COMMAND_ENDS | COMMAND_ALWAYS,
      run_rollback},
+    {"CHECKPOINT", "", "writes all keys to the data directory, so that the log before may go; OK when it is done", 0, 0, 0,
+     run_checkpoint},
+    {"BACKUP", "name", "makes a copy of the data, as of now, in a new directory of that name below --backup-dir", 1, 1, 0,
+     run_backup},
     {"PING", "", "+PONG", 0, 0, 0, run_ping},
     {"HELP", "[command]", "the commands, or what one of them does", 0, 1, 0, run_help},
     {"QUIT", "", "sends what is owed and closes the connection; an open transaction is discarded", 0, 0, COMMAND_ALWAYS,
@@ -316,6 +354,8 @@ const struct command *command_at(size_t index)
 }
 
 /* Clearing bit 5 of a byte gives 'G' for 'G' and 'g' alone, so eight letters are compared in any case at once. */
+#define FOLDED sizeof(uint64_t)
+
 static uint64_t fold(const char *name, size_t len)
 {
     uint64_t word = 0;
@@ -332,16 +372,16 @@ const struct command *command_find(struct slice name)
     if (folded[0] == 0) {
         for (size_t i = 0; i < TABLE_SIZE; i++) {
             lengths[i] = strlen(table[i].name);
-            assert(lengths[i] <= sizeof(uint64_t));
-            folded[i] = fold(table[i].name, lengths[i]);
+            folded[i] = fold(table[i].name, lengths[i] < FOLDED ? lengths[i] : FOLDED);
         }
     }
-    if (name.len == 0 || name.len > sizeof(uint64_t)) {
+    if (name.len == 0) {
         return NULL;
     }
-    uint64_t wanted = fold(name.data, name.len);
+    uint64_t wanted = fold(name.data, name.len < FOLDED ? name.len : FOLDED);
     for (size_t i = 0; i < TABLE_SIZE; i++) {
-        if (folded[i] == wanted && lengths[i] == name.len) {
+        if (folded[i] == wanted && lengths[i] == name.len &&
+            (name.len <= FOLDED || strncasecmp(name.data + FOLDED, table[i].name + FOLDED, name.len - FOLDED) == 0)) {
             return &table[i];
         }
     }

@@ -19,6 +19,8 @@ enum command_flag {
     COMMAND_ALWAYS = 16,  /* runs in a failed transaction as it does elsewhere */
     COMMAND_BEGINS = 32,  /* its argument is a mode; a refusal of it outside a transaction opens a failed one */
     COMMAND_NUMBER = 64,  /* its second argument is an integer */
+    COMMAND_WRITES = 128, /* outside of a transaction it is a commit, of at most its own bytes */
+    COMMAND_COMMITS = 256, /* ends a transaction by a commit */
 };
 
 struct command {

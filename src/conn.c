@@ -46,6 +46,7 @@ void conn_close(struct conn *c)
     c->session.state = SESSION_BROKEN;
     store_rollback(&c->session.engine->store, &c->session.txn); /* frees its snapshot now */
     tick_remove(&c->server->tick, &c->session);
+    session_unwait(&c->session);
     disarm_all(c);
     uv_close(&c->handle, on_closed);
 }
@@ -107,33 +108,46 @@ static void arm_unread(struct conn *c)
     deadline_arm(&c->server->unread, &c->unread, uv_now(&c->server->loop));
 }
 
-/* One write to the kernel; what it does not take goes to libuv. -1 when the connection is lost. */
-static int flush(struct conn *c)
+/* Gives `size` bytes at the head of the answers to libuv, which the kernel does not take now. */
+static int queue(struct conn *c, size_t size)
 {
     struct session *s = &c->session;
-    if (c->writing || buf_len(&s->out) == 0) {
-        return 0;
-    }
-    uv_buf_t bytes = uv_buf_init(buf_head(&s->out), (unsigned)buf_len(&s->out));
-    int sent = uv_try_write(&c->stream, &bytes, 1);
-    if (sent < 0 && sent != UV_EAGAIN) {
+    if (size == buf_len(&s->out)) {
+        c->sending = s->out;
+        buf_init(&s->out);
+        s->out_base += size;
+    } else if (buf_append(&c->sending, buf_head(&s->out), size) == 0) { /* the rest is held */
+        session_sent(s, size);
+    } else {
         return -1;
     }
-    buf_consume(&s->out, sent > 0 ? (size_t)sent : 0);
-    if (buf_len(&s->out) == 0) {
-        return 0;
-    }
-    c->sending = s->out;
-    buf_init(&s->out);
-    bytes = uv_buf_init(buf_head(&c->sending), (unsigned)buf_len(&c->sending));
+    uv_buf_t bytes = uv_buf_init(buf_head(&c->sending), (unsigned)size);
     c->write.data = c;
     if (uv_write(&c->write, &c->stream, &bytes, 1, on_written) < 0) {
         return -1;
     }
     c->writing = true;
-    s->unsent = buf_len(&c->sending);
+    s->unsent = size;
     arm_unread(c);
     return 0;
+}
+
+/* One write to the kernel; what it does not take goes to libuv. -1 when the connection is lost. */
+static int flush(struct conn *c)
+{
+    struct session *s = &c->session;
+    size_t ready = c->writing ? 0 : session_sendable(s);
+    if (ready == 0) {
+        return 0;
+    }
+    uv_buf_t bytes = uv_buf_init(buf_head(&s->out), (unsigned)ready);
+    int sent = uv_try_write(&c->stream, &bytes, 1);
+    if (sent < 0 && sent != UV_EAGAIN) {
+        return -1;
+    }
+    size_t gone = sent > 0 ? (size_t)sent : 0;
+    session_sent(s, gone);
+    return ready == gone ? 0 : queue(c, ready - gone);
 }
 
 /* --- reading --- */

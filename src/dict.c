@@ -178,7 +178,7 @@ static void expand_if_loaded(const struct dict *d, struct dict_partition *p)
     UT_hash_table *table = p->head->hh.tbl;
     size_t spread = 192 + (((size_t)(p - d->parts) << 7) >> d->bits);
     size_t limit = ((size_t)table->num_buckets * LOAD_LIMIT_256 * spread) >> 16;
-    if (table->num_items > limit) {
+    if (table->num_items > limit && p != d->walked) {
         bool oomed = false; /* without memory the chains grow longer, that is all */
         HASH_EXPAND_BUCKETS(hh, table, oomed);
         (void)oomed;
@@ -258,6 +258,49 @@ void dict_release(struct dict *d, void (*take)(struct entry *e, void *arg), void
     }
     d->count = 0;
     d->bytes = 0;
+}
+
+/* --- walking. The order is that of partitions and buckets, which a hash alone decides: so what has been passed is known
+ * without a mark on the entries. A table that is emptied and made anew meanwhile holds new entries only. --- */
+
+#define WALK_AHEAD 8 /* buckets whose first entry is fetched before its turn */
+
+bool dict_walk(struct dict *d, struct dict_cursor *at, bool (*visit)(struct entry *e, void *arg), void *arg)
+{
+    bool more = true;
+    while (at->partition < (size_t)1 << d->bits && more) {
+        const struct dict_partition *p = &d->parts[at->partition];
+        if (p->head == NULL || at->bucket > p->mask) {
+            at->partition++;
+            at->bucket = 0;
+            continue;
+        }
+        d->walked = p;
+        if (at->bucket + WALK_AHEAD <= p->mask) {
+            __builtin_prefetch(p->buckets[at->bucket + WALK_AHEAD].hh_head);
+        }
+        for (UT_hash_handle *hh = p->buckets[at->bucket].hh_head; hh != NULL; hh = hh->hh_next) {
+            more = visit((struct entry *)(void *)hh, arg) && more;
+        }
+        at->bucket++;
+    }
+    bool ended = at->partition == (size_t)1 << d->bits;
+    if (ended) {
+        d->walked = NULL;
+    }
+    return !ended;
+}
+
+bool dict_is_walked(const struct dict *d, const struct dict_cursor *at, uint32_t hash)
+{
+    const struct dict_partition *p = partition_of(d, hash);
+    size_t partition = (size_t)(p - d->parts);
+    return partition < at->partition || (partition == at->partition && (hash & p->mask) < at->bucket);
+}
+
+void dict_walk_end(struct dict *d)
+{
+    d->walked = NULL;
 }
 
 size_t dict_fixed_bytes(unsigned bits)

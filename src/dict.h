@@ -33,6 +33,13 @@ struct dict {
     size_t count;            /* entries */
     size_t bytes;            /* what the entries take, as the allocator rounds it */
     size_t drained;          /* partitions emptied by dict_drain */
+    const struct dict_partition *walked; /* a cursor is in it, so it does not expand; NULL where there is none */
+};
+
+/* How far a walk has come: all buckets before this one. */
+struct dict_cursor {
+    size_t partition;
+    size_t bucket;
 };
 
 #define DICT_VALUE_MAX ((size_t)64 << 20) /* the largest value that an entry may hold, bytes */
@@ -68,6 +75,17 @@ struct entry *dict_any(const struct dict *d);
 
 /* Calls visit for each entry, in order of insertion within a partition, until it returns non-zero, which is returned. */
 int dict_each(const struct dict *d, int (*visit)(struct entry *e, void *arg), void *arg);
+
+/* Visits the entries of at least one more bucket, and of further ones as long as visit says true for all of theirs. False when
+ * the walk is at its end. One walk of a dict at a time; the dict may change between the calls: an entry that is there all the
+ * time is visited exactly once. */
+bool dict_walk(struct dict *d, struct dict_cursor *at, bool (*visit)(struct entry *e, void *arg), void *arg);
+
+/* Whether the walk has passed the place of this hash. */
+bool dict_is_walked(const struct dict *d, const struct dict_cursor *at, uint32_t hash);
+
+/* Ends a walk early. */
+void dict_walk_end(struct dict *d);
 
 /* Moves entries out of draining memory (mem.h). *at is where it goes on, 0 at first; steps: about how many entries to look
  * at. True while there are more. */

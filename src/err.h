@@ -17,6 +17,7 @@
     X(DENIED, "this client may not use this server")                                                                   \
     X(NOTINT, "the value is not a signed 64-bit integer")                                                              \
     X(OVERFLOW, "the result does not fit into a signed 64-bit integer")                                                \
+    X(DISK, "the disk that this needs is not there, or failed")                                                        \
     X(BINARY, "the value holds CR or LF, which this protocol cannot carry")
 
 enum err_ordinal {

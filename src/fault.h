@@ -23,7 +23,40 @@
     X(no_history_limit, "old versions are kept however much they take")                                                \
     X(history_swept_by_count, "over twice its limit the history is swept no faster")                                   \
     X(sweep_not_scaled, "the work that waits is done in equal slices, however much was written")                       \
-    X(flushes_pile_up, "FLUSH frees nothing itself")
+    X(flushes_pile_up, "FLUSH frees nothing itself")                                                                   \
+    X(acknowledged_early, "answers do not wait for the disk")                                                          \
+    X(names_not_synced, "a directory is not synced after a file got its name")                                         \
+    X(checksum_not_checked, "what a file holds is believed whatever its checks say")                                   \
+    X(chain_not_checked, "a record is believed wherever it stands")                                                    \
+    X(checkpoint_blurred, "a checkpoint holds what each key has when its turn comes")                                  \
+    X(segment_deleted_early, "segments of the log go although the older checkpoint needs them")                        \
+    X(sync_tried_again, "a sync that failed is tried again, and believed")
+
+/* Places in the way of a commit, and of a checkpoint, at which a test can end the process: X(name). */
+#define CRASH_TABLE(X)                                                                                                 \
+    X(commit_recorded)                                                                                                 \
+    X(batch_taken)                                                                                                     \
+    X(batch_write)                                                                                                     \
+    X(batch_written)                                                                                                   \
+    X(batch_synced)                                                                                                    \
+    X(batch_done)                                                                                                      \
+    X(answers_sent)                                                                                                    \
+    X(segment_create)                                                                                                  \
+    X(segment_zeroed)                                                                                                  \
+    X(segment_renamed)                                                                                                 \
+    X(checkpoint_create)                                                                                               \
+    X(checkpoint_part)                                                                                                 \
+    X(checkpoint_synced)                                                                                               \
+    X(checkpoint_renamed)                                                                                              \
+    X(checkpoint_trimmed)                                                                                              \
+    X(log_trimmed)
+
+enum crash_point {
+#define X(name) CRASH_##name,
+    CRASH_TABLE(X)
+#undef X
+    CRASH_COUNT
+};
 
 enum fault {
 #define X(name, text) FAULT_##name,
@@ -37,8 +70,14 @@ bool fault_is_on(enum fault fault);
 /* Chooses the fault of this process; NULL or "" for none. Returns -1 for an unknown name. */
 int fault_choose(const char *name);
 #define FAULT(name) fault_is_on(FAULT_##name)
+/* Kills this process (SIGKILL) when it comes to the chosen point for the nth time. */
+void fault_pass(enum crash_point point);
+/* Chooses it by "name:n", n from 1; NULL or "" for none. Returns -1 for what is none. */
+int fault_choose_crash(const char *where);
+#define CRASH_POINT(name) fault_pass(CRASH_##name)
 #else
 #define FAULT(name) false
+#define CRASH_POINT(name) ((void)0)
 #endif
 
 #endif

@@ -232,6 +232,10 @@ struct generation *generation_new(unsigned bits)
 
 static void generation_retire(struct history *h, struct generation *g)
 {
+    if (g->pinned) {
+        g->retired = true;
+        return;
+    }
     if (g->newer != NULL) {
         g->newer->older = g->older;
     }
@@ -264,6 +268,19 @@ void history_flush(struct history *h, struct generation *old, struct generation 
         h->newest_open->kept_generations = old;
     } else {
         generation_retire(h, old);
+    }
+}
+
+void generation_pin(struct generation *g)
+{
+    g->pinned = true;
+}
+
+void generation_unpin(struct history *h, struct generation *g)
+{
+    g->pinned = false;
+    if (g->retired) {
+        generation_retire(h, g);
     }
 }
 
@@ -306,7 +323,7 @@ static bool sweep_closed(struct history *h)
 static bool sweep_tombstone(struct history *h, struct generation *current)
 {
     struct entry *e = current->tombs_first;
-    if (e == NULL || (h->oldest != NULL && h->oldest->seq < entry_version(e))) {
+    if (e == NULL || (h->oldest != NULL && h->oldest->seq < entry_version(e)) || entry_version(e) > h->settled) {
         return false;
     }
     history_remove(h, current, e);

@@ -31,6 +31,8 @@ struct generation {
     struct entry *tombs_last;
     size_t tomb_bytes;
     size_t charged; /* bytes that count as history, once it is old */
+    bool pinned;    /* a walk goes through it: it is not freed, nor its entries */
+    bool retired;   /* nobody but the walk needs it */
 };
 
 struct snapshot {
@@ -61,6 +63,7 @@ struct history {
     struct snapshot *spare;   /* freed ones, for the next openings */
     struct generation *dying; /* generations to be freed in slices */
     size_t bytes;             /* of kept versions, tombstones and old generations */
+    uint64_t settled;         /* tombstones of later commits stay: what they say is not durable yet. UINT64_MAX: none must */
 };
 
 /* Frees everything; the current generation is the caller's. */
@@ -96,6 +99,10 @@ struct generation *generation_new(unsigned bits);
 
 /* Makes `fresh` the generation after `old`, as of commit seq. */
 void history_flush(struct history *h, struct generation *old, struct generation *fresh, uint64_t seq);
+
+/* A walk through a generation begins, and ends. */
+void generation_pin(struct generation *g);
+void generation_unpin(struct history *h, struct generation *g);
 
 /* Frees up to limit versions, tombstones and entries that nobody needs any more. Returns how many steps it took: fewer
  * than limit means that nothing is left to do now. */

@@ -25,6 +25,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "txkv-server: TXKV_FAULT=%s: no such fault\n", getenv("TXKV_FAULT"));
         return 2;
     }
+    if (fault_choose_crash(getenv("TXKV_CRASH")) < 0) {
+        fprintf(stderr, "txkv-server: TXKV_CRASH=%s: not a point and a number, such as batch_written:3\n", getenv("TXKV_CRASH"));
+        return 2;
+    }
 #endif
     return server_run(&options);
 }

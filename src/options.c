@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_ADDRESS, KIND_NUMBER, KIND_SIZE, KIND_PATH, KIND_ISOLATION, KIND_FLAG, KIND_HELP, KIND_VERSION };
+enum kind { KIND_ADDRESS, KIND_NUMBER, KIND_SIZE, KIND_PATH, KIND_ISOLATION, KIND_SYNC, KIND_FLAG, KIND_HELP, KIND_VERSION };
 
 struct option_row {
     const char *name;
@@ -29,7 +29,19 @@ static const struct option_row rows[] = {
     {"bind", "ADDRESS", KIND_ADDRESS, FIELD(binds), 0, 0, NULL,
      "address to listen on; may be given several times (default 127.0.0.1 and ::1)"},
     {"port", "PORT", KIND_NUMBER, FIELD(port), 0, 65535, "8888", "port to listen on; 0 picks a free one"},
-    {"unix", "PATH", KIND_PATH, FIELD(unix_path), 0, 0, NULL, "listen on a Unix socket at PATH too"},
+    {"unix", "PATH", KIND_PATH, FIELD(unix_path), 1, 100, NULL, "listen on a Unix socket at PATH too"},
+    {"data", "DIR", KIND_PATH, FIELD(data), 1, 4000, NULL,
+     "keep all commits in DIR, which is made where there is none (default: memory only)"},
+    {"sync", "WHEN", KIND_SYNC, FIELD(sync), 0, 0, "commit",
+     "when the log is synced: commit (before anything is acknowledged or shown), interval (once a second) or none"},
+    {"checkpoint-log-bytes", "SIZE", KIND_SIZE, FIELD(checkpoint_log_bytes), 64 << 10, SIZES_MAX, "256M",
+     "begin a checkpoint when the log has grown by so much since the last one"},
+    {"log-segment-bytes", "SIZE", KIND_SIZE, FIELD(segment_bytes), 64 << 10, (size_t)4 << 30, "64M",
+     "size of a segment of the log; the largest commit must fit"},
+    {"backup-dir", "DIR", KIND_PATH, FIELD(backup_dir), 1, 4000, NULL,
+     "directory for the copies that BACKUP makes (default: BACKUP is refused)"},
+    {"outcome-keep", "SECONDS", KIND_NUMBER, FIELD(outcome_keep_seconds), 600, 604800, "600",
+     "how long OUTCOME can tell what became of a transaction with an ID"},
     {"isolation", "LEVEL", KIND_ISOLATION, FIELD(serializable), 0, 0, "plain",
      "what a bare BEGIN opens: plain (the last commit wins) or serializable"},
     {"quiet-transactions", NULL, KIND_FLAG, FIELD(quiet_transactions), 0, 0, NULL,
@@ -119,6 +131,31 @@ static bool is_address(const char *text)
     return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
 }
 
+static int set_sync(const struct option_row *row, const char *text, enum options_sync *field)
+{
+    static const char *const words[] = {[SYNC_COMMIT] = "commit", [SYNC_INTERVAL] = "interval", [SYNC_NONE] = "none"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *field = (enum options_sync)i;
+            return 0;
+        }
+    }
+    fprintf(stderr, "txkv-server: --%s %s: commit, interval or none is wanted\n", row->name, text);
+    return -1;
+}
+
+/* What no single option can be checked for. */
+static int check_together(const struct options *o)
+{
+    size_t largest = (o->tx_bytes > o->key_max + o->value_max ? o->tx_bytes : o->key_max + o->value_max) + 4096;
+    if (o->data != NULL && o->segment_bytes < largest) {
+        fprintf(stderr, "txkv-server: --log-segment-bytes %zu: the largest commit must fit (--tx-bytes, --value-max): %zu are wanted\n",
+                o->segment_bytes, largest);
+        return -1;
+    }
+    return 0;
+}
+
 static int set_field(struct options *o, const struct option_row *row, const char *text)
 {
     char *field = (char *)o + row->offset;
@@ -139,12 +176,14 @@ static int set_field(struct options *o, const struct option_row *row, const char
     case KIND_SIZE:
         return set_number(row, text, (size_t *)(void *)field);
     case KIND_PATH:
-        if (text[0] == '\0' || strlen(text) > 100) {
-            fprintf(stderr, "txkv-server: --%s '%s': a path of 1 to 100 bytes is wanted\n", row->name, text);
+        if (strlen(text) < row->min || strlen(text) > row->max) {
+            fprintf(stderr, "txkv-server: --%s '%s': a path of %zu to %zu bytes is wanted\n", row->name, text, row->min, row->max);
             return -1;
         }
-        o->unix_path = text;
+        *(const char **)(void *)field = text;
         return 0;
+    case KIND_SYNC:
+        return set_sync(row, text, (enum options_sync *)(void *)field);
     case KIND_ISOLATION:
         o->serializable = strcmp(text, "serializable") == 0;
         if (!o->serializable && strcmp(text, "plain") != 0) {
@@ -208,5 +247,5 @@ enum options_result options_parse(struct options *o, int argc, char **argv)
         fprintf(stderr, "txkv-server: '%s' is not an option; --help lists the options\n", argv[optind]);
         return OPTIONS_WRONG;
     }
-    return OPTIONS_RUN;
+    return check_together(o) < 0 ? OPTIONS_WRONG : OPTIONS_RUN;
 }

@@ -7,6 +7,8 @@
 
 #define OPTIONS_BINDS_MAX 16
 
+enum options_sync { SYNC_COMMIT, SYNC_INTERVAL, SYNC_NONE };
+
 struct options {
     const char *binds[OPTIONS_BINDS_MAX]; /* addresses; none: 127.0.0.1 and ::1 */
     size_t bind_count;
@@ -14,6 +16,12 @@ struct options {
     const char *unix_path;
     bool serializable; /* what a bare BEGIN opens */
     bool quiet_transactions;
+    const char *data; /* directory for the log and checkpoints; NULL: memory only */
+    enum options_sync sync;
+    size_t segment_bytes;
+    size_t checkpoint_log_bytes;
+    const char *backup_dir; /* NULL: no backups */
+    size_t outcome_keep_seconds;
     size_t max_connections; /* 0 = as many as descriptors allow, at most 10,000 */
     size_t max_memory;
     size_t history_max;

@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "conn.h"
+#include "datadir.h"
 #include "hash.h"
 #include "mem.h"
 
@@ -22,6 +24,8 @@
 #define CONNECTIONS_DEFAULT 10000
 #define DESCRIPTORS_RESERVED 64 /* descriptors that are never given to clients */
 #define PORT_TRIES 20
+
+static struct server *the_server; /* for last_words alone */
 
 /* --- the tick's place in the loop --- */
 
@@ -61,6 +65,12 @@ static void on_check(uv_check_t *check)
     tick_run(&server->tick, conn_after_tick);
     bool more = store_tend(&server->engine.store);
     more = mem_tend() || more;
+    if (server->has_committer) {
+        committer_pump(&server->committer);
+    }
+    if (server->has_keeper) {
+        more = keeper_pump(&server->keeper) || more;
+    }
     keep_awake(server, more || !tick_is_idle(&server->tick));
 }
 
@@ -89,10 +99,23 @@ static void close_listeners(struct server *server)
     }
 }
 
+static void stop_durability(struct server *server)
+{
+    if (server->has_committer) {
+        committer_stop(&server->committer);
+    }
+    if (server->has_keeper) {
+        keeper_stop(&server->keeper);
+    }
+    server->has_committer = false;
+    server->has_keeper = false;
+}
+
 static void end_if_all_gone(struct server *server)
 {
-    if (server->stopping && server->conn_count == 0) {
+    if (server->stopping && server->conn_count == 0 && !uv_is_closing((uv_handle_t *)&server->check)) {
         close_handles(server);
+        stop_durability(server);
     }
 }
 
@@ -405,12 +428,57 @@ static int init_loop(struct server *server)
     return 0;
 }
 
+/* The process is about to end without its usual way. */
+static void last_words(void)
+{
+    if (the_server->unix_path[0] != '\0') {
+        unlink(the_server->unix_path);
+    }
+}
+
+/* Reads the data back, and starts what keeps it. */
+static int start_durability(struct server *server)
+{
+    const struct options *o = server->options;
+    struct engine *e = &server->engine;
+    struct committer *c = &server->committer;
+    struct keeper *k = &server->keeper;
+    struct recovery found = {0};
+    *k = (struct keeper){.engine = e, .tick = &server->tick, .options = o};
+    if (o->data != NULL) {
+        *c = (struct committer){.engine = e, .tick = &server->tick, .options = o, .last_words = last_words};
+        c->log.segment_bytes = o->segment_bytes;
+        if (datadir_open(&server->data, o->data, &e->store, &c->log, &found) < 0 || committer_start(c, &server->loop) < 0) {
+            return -1;
+        }
+        server->has_committer = true;
+        k->committer = c;
+        k->data = &server->data;
+        k->id = c->log.id;
+        k->checkpointed = found.checkpoint;
+    }
+    if (o->data == NULL && o->backup_dir == NULL) {
+        return 0;
+    }
+    e->takes_backups = o->backup_dir != NULL;
+    if (k->id == 0 && getrandom(&k->id, sizeof(k->id), 0) != (ssize_t)sizeof(k->id)) {
+        return -1;
+    }
+    if (keeper_start(k, &server->loop) < 0) {
+        return -1;
+    }
+    server->has_keeper = true;
+    return 0;
+}
+
 static void serve(struct server *server, const char *where)
 {
     uv_check_start(&server->check, on_check);
     uv_signal_start(&server->sigint, on_signal, SIGINT);
     uv_signal_start(&server->sigterm, on_signal, SIGTERM);
-    printf("txkv %s listening on %s (memory only: nothing is kept after exit)\n", TXKV_VERSION, where);
+    const char *data = server->options->data;
+    printf("txkv %s listening on %s (%s%s)\n", TXKV_VERSION, where, data == NULL ? "memory only: nothing is kept after exit" : "data in ",
+           data == NULL ? "" : data);
     fflush(stdout);
     uv_run(&server->loop, UV_RUN_DEFAULT);
 }
@@ -418,21 +486,24 @@ static void serve(struct server *server, const char *where)
 int server_run(const struct options *options)
 {
     static struct server server; /* too large for a stack frame, and there is one */
+    the_server = &server;
     char where[512] = "";
     int status = 1;
     server.options = options;
     server.conn_max = connections_allowed(options);
     tick_init(&server.tick);
     signal(SIGPIPE, SIG_IGN);
+    server.data = (struct disk_dir){.dir = -1, .lock = -1};
     if (init_engine(&server) < 0) {
         return 1;
     }
     if (init_loop(&server) < 0) {
         goto fail_engine;
     }
-    if (listen_all(&server, where, sizeof(where)) < 0) {
+    if (start_durability(&server) < 0 || listen_all(&server, where, sizeof(where)) < 0) {
         close_listeners(&server);
         close_handles(&server);
+        stop_durability(&server);
         uv_run(&server.loop, UV_RUN_DEFAULT);
         goto fail_loop;
     }
@@ -442,6 +513,8 @@ fail_loop:
     uv_loop_close(&server.loop);
 fail_engine:
     engine_deinit(&server.engine);
+    disk_dir_close(&server.data);
+    journal_deinit(&server.committer.journal);
     mem_chunk_drain();
     return status;
 }

@@ -4,7 +4,9 @@
 
 #include <uv.h>
 
+#include "committer.h"
 #include "deadline.h"
+#include "keeper.h"
 #include "options.h"
 #include "tick.h"
 
@@ -16,6 +18,11 @@ struct server {
     const struct options *options; /* borrowed */
     struct engine engine;
     struct tick tick;
+    struct disk_dir data;       /* with --data */
+    struct committer committer; /* with --data */
+    struct keeper keeper;       /* with --data, or --backup-dir */
+    bool has_committer;
+    bool has_keeper;
     uv_loop_t loop;
     struct {
         union {

@@ -5,6 +5,7 @@
 
 #include "err.h"
 #include "fault.h"
+#include "mem.h"
 
 #define SMALL_ANSWER 640 /* bytes that any answer but a value fits into */
 
@@ -22,7 +23,176 @@ int engine_init(struct engine *e)
 
 void engine_deinit(struct engine *e)
 {
+    for (struct errand *at; (at = engine_take_errand(e)) != NULL;) {
+        mem_free(at);
+    }
     store_deinit(&e->store);
+}
+
+/* --- waiting --- */
+
+static void wait_for_journal(struct session *s)
+{
+    if (s->waits) {
+        return;
+    }
+    struct engine *e = s->engine;
+    s->waits = true;
+    s->wait_prev = NULL;
+    s->wait_next = e->waiting;
+    if (e->waiting != NULL) {
+        e->waiting->wait_prev = s;
+    }
+    e->waiting = s;
+}
+
+void session_unwait(struct session *s)
+{
+    if (s->errand != NULL) {
+        s->errand->session = NULL;
+        s->errand = NULL;
+    }
+    if (!s->waits) {
+        return;
+    }
+    *(s->wait_prev != NULL ? &s->wait_prev->wait_next : &s->engine->waiting) = s->wait_next;
+    if (s->wait_next != NULL) {
+        s->wait_next->wait_prev = s->wait_prev;
+    }
+    s->waits = false;
+    s->engine->blocked -= s->blocked;
+    s->blocked = false;
+}
+
+static void drop_done_holds(struct session *s)
+{
+    while (s->hold_count > 0 && s->holds[0].batch <= s->engine->store.journal->done) {
+        s->hold_count--;
+        memmove(&s->holds[0], &s->holds[1], s->hold_count * sizeof(s->holds[0]));
+    }
+}
+
+void engine_wake(struct engine *e, void (*wake)(struct session *s, void *arg), void *arg)
+{
+    struct session *next;
+    struct session *first = e->waiting;
+    e->waiting = NULL;
+    e->blocked = 0;
+    for (struct session *s = first; s != NULL; s = next) {
+        bool goes_on = s->blocked;
+        unsigned before = s->hold_count;
+        next = s->wait_next;
+        s->waits = false;
+        s->blocked = false;
+        drop_done_holds(s);
+        if (s->hold_count > 0) {
+            wait_for_journal(s);
+        }
+        if (goes_on || s->hold_count < before) {
+            wake(s, arg);
+        }
+    }
+}
+
+/* Holds what was answered from `from` (a length of `out`) on until commit seq, not durable yet, is durable. */
+static void hold(struct session *s, size_t from, uint64_t seq)
+{
+    uint64_t batch = journal_batch_of(s->engine->store.journal, seq);
+    drop_done_holds(s);
+    if (s->hold_count > 0 && s->holds[s->hold_count - 1].batch >= batch) {
+        return; /* it stands behind what waits at least as long */
+    }
+    assert(s->hold_count < SESSION_HOLDS_MAX);
+    s->holds[s->hold_count++] = (struct hold){s->out_base + from, batch};
+    wait_for_journal(s);
+}
+
+size_t session_sendable(struct session *s)
+{
+    size_t all = buf_len(&s->out);
+    if (s->hold_count == 0) {
+        return all;
+    }
+    drop_done_holds(s);
+    return s->hold_count == 0 ? all : (size_t)(s->holds[0].from - s->out_base);
+}
+
+void session_sent(struct session *s, size_t size)
+{
+    buf_consume(&s->out, size);
+    s->out_base += size;
+    CRASH_POINT(answers_sent);
+}
+
+/* At most how many bytes of the journal a request may take; 0 where it takes none. */
+static size_t record_bytes(const struct session *s, const struct request *r)
+{
+    if (r->error < 0 || s->txn.state == TXN_FAILED) {
+        return 0;
+    }
+    if (s->txn.state == TXN_OPEN) {
+        return r->command->flags & COMMAND_COMMITS && s->txn.writes + s->txn.flushed > 0 ? store_commit_bytes(&s->txn) : 0;
+    }
+    return r->command->flags & COMMAND_WRITES ? store_command_bytes(r->raw.consumed) : 0;
+}
+
+bool session_admits(struct session *s, const struct request *r)
+{
+    if (s->engine->store.journal == NULL) {
+        return true;
+    }
+    size_t bytes = record_bytes(s, r);
+    if (bytes == 0 || journal_admit(s->engine->store.journal, bytes) != JOURNAL_LATER) {
+        return true; /* where there is no space, session_run says so */
+    }
+    s->blocked = true;
+    s->engine->blocked++;
+    wait_for_journal(s);
+    return false;
+}
+
+/* --- errands --- */
+
+struct errand *engine_take_errand(struct engine *e)
+{
+    struct errand *first = e->errands;
+    if (first != NULL) {
+        e->errands = first->next;
+        first->next = NULL;
+    }
+    return first;
+}
+
+void session_ask(struct session *s, enum errand_kind kind, struct slice name)
+{
+    struct errand *errand = mem_calloc(sizeof(*errand));
+    if (errand == NULL) {
+        session_error(s, ERR_FULL, "no memory for this");
+        return;
+    }
+    assert(name.len < sizeof(errand->name));
+    errand->kind = kind;
+    memcpy(errand->name, name.data, name.len);
+    errand->session = s;
+    s->errand = errand;
+    struct errand **last = &s->engine->errands;
+    while (*last != NULL) {
+        last = &(*last)->next;
+    }
+    *last = errand;
+}
+
+void errand_done(struct errand *errand, int err, const char *text, void (*wake)(struct session *s, void *arg), void *arg)
+{
+    struct session *s = errand->session;
+    if (s != NULL) {
+        s->errand = NULL;
+        if ((text == NULL ? s->proto->ok(&s->out) : s->proto->error(&s->out, err, text)) < 0) {
+            s->state = SESSION_BROKEN;
+        }
+        wake(s, arg);
+    }
+    mem_free(errand);
 }
 
 void session_init(struct session *s, struct engine *engine)
@@ -36,6 +206,7 @@ void session_init(struct session *s, struct engine *engine)
 void session_deinit(struct session *s)
 {
     assert(!s->ready && s->group_requests == 0);
+    session_unwait(s);
     store_rollback(&s->engine->store, &s->txn);
     buf_deinit(&s->in);
     buf_deinit(&s->out);
@@ -48,7 +219,7 @@ size_t session_pending(const struct session *s)
 
 bool session_can_run(const struct session *s)
 {
-    return s->state == SESSION_OPEN &&
+    return s->state == SESSION_OPEN && !s->blocked && s->errand == NULL &&
            (session_pending(s) <= s->engine->limits.pending_bytes || FAULT(no_output_limit));
 }
 
@@ -102,6 +273,41 @@ static void run_wrong(struct session *s, const struct request *r)
     }
 }
 
+/* A write for which the disk has no room. A transaction that could not be committed is over. */
+static void run_without_space(struct session *s)
+{
+    if (s->txn.state == TXN_OPEN) {
+        store_rollback(&s->engine->store, &s->txn);
+        session_error(s, ERR_READONLY, "the disk has no room for the log; nothing was applied; reads still work");
+    } else {
+        session_error(s, ERR_READONLY, "the disk has no room for the log; reads still work, try again later");
+    }
+}
+
+static bool lacks_space(struct session *s, const struct request *r)
+{
+    size_t bytes = record_bytes(s, r);
+    return bytes > 0 && journal_admit(s->engine->store.journal, bytes) == JOURNAL_NO_SPACE;
+}
+
+/* Runs the command; where commits are to be durable before they are shown, its answer waits for what it depends on. */
+static void run_command(struct session *s, const struct request *r, size_t mark)
+{
+    struct store *st = &s->engine->store;
+    uint64_t before = st->seq;
+    st->observed = 0;
+    r->command->run(s, r);
+    bool wrote = st->seq != before;
+    s->last_seq = wrote ? st->seq : s->last_seq;
+    const struct journal *j = s->engine->store.journal;
+    if (j != NULL && j->holds && !FAULT(acknowledged_early)) {
+        uint64_t needed = wrote ? st->seq : st->observed;
+        if (needed > j->durable) {
+            hold(s, mark, needed);
+        }
+    }
+}
+
 void session_run(struct session *s, const struct request *r)
 {
     if (buf_reserve(&s->out, SMALL_ANSWER) == NULL) {
@@ -117,10 +323,10 @@ void session_run(struct session *s, const struct request *r)
         session_answer(s, s->proto->error(&s->out, ERR_INTX, "a transaction is open and goes on; COMMIT or ROLLBACK ends it"));
     } else if (r->error < 0) {
         run_wrong(s, r);
+    } else if (s->engine->store.journal != NULL && lacks_space(s, r)) {
+        run_without_space(s);
     } else {
-        uint64_t before = s->engine->store.seq;
-        r->command->run(s, r);
-        s->last_seq = s->engine->store.seq != before ? s->engine->store.seq : s->last_seq;
+        run_command(s, r, mark);
     }
     if (s->answer_failed) { /* a value: nothing else is longer than what was reserved */
         buf_truncate(&s->out, mark);

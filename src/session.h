@@ -13,9 +13,25 @@ struct session_limits {
     size_t pending_bytes; /* unsent output, over it nothing more is run */
 };
 
+/* Work that a command asks for and whoever runs the engine does, at leisure: the session waits meanwhile. */
+enum errand_kind { ERRAND_CHECKPOINT, ERRAND_BACKUP };
+
+#define ERRAND_NAME_MAX 64 /* bytes of a backup's name, its NUL included */
+
+struct errand {
+    enum errand_kind kind;
+    char name[ERRAND_NAME_MAX]; /* of a backup */
+    struct session *session;    /* who waits; NULL when it is gone */
+    struct errand *next;
+};
+
 /* What all sessions of a server share. */
 struct engine {
     struct store store;
+    struct session *waiting; /* for the journal: their answers are held, or their next request has no room in it */
+    size_t blocked;          /* of them, those without room */
+    struct errand *errands;  /* asked for and not yet taken, oldest first */
+    bool takes_backups;      /* there is somewhere to put them */
     struct store_limits store_limits;
     struct session_limits limits;
     enum txn_mode plain_mode; /* what a bare BEGIN opens */
@@ -28,12 +44,28 @@ enum session_state {
     SESSION_BROKEN,  /* no memory even for an error: close without sending more */
 };
 
+/* Answers wait from `from` on until a batch of the journal is durable. */
+struct hold {
+    uint64_t from;  /* position in all that was ever answered */
+    uint64_t batch; /* number of the batch */
+};
+
+#define SESSION_HOLDS_MAX 2 /* batches that are not durable: one on its way, one being filled */
+
 struct session {
     struct engine *engine;
     const struct proto *proto;
     enum session_state state;
     struct buf in;
     struct buf out;
+    uint64_t out_base; /* bytes that were ever consumed from `out` */
+    struct hold holds[SESSION_HOLDS_MAX];
+    unsigned hold_count;
+    bool blocked;             /* its next request waits for room in the journal */
+    bool waits;               /* stands in the engine's list */
+    struct errand *errand;    /* it waits for this to be done */
+    struct session *wait_prev;
+    struct session *wait_next;
     size_t decoded; /* bytes of `in` behind its head that belong to requests not yet run */
     struct decoder decoder;
     struct txn txn;
@@ -58,7 +90,10 @@ void session_init(struct session *s, struct engine *engine);
 /* Discards an open transaction, frees the buffers. */
 void session_deinit(struct session *s);
 
-/* Runs one request: exactly one answer (none for QUIT, and for quiet transactions). */
+/* Whether a request may run now. If not, the session waits until the journal has room: session_wake. */
+bool session_admits(struct session *s, const struct request *r);
+
+/* Runs one request that was admitted: exactly one answer (none for QUIT, and for quiet transactions). */
 void session_run(struct session *s, const struct request *r);
 
 /* Refuses bytes of another protocol: one error, then closing. */
@@ -76,6 +111,27 @@ bool session_can_run(const struct session *s);
 
 /* Output that waits to be sent, bytes. */
 size_t session_pending(const struct session *s);
+
+/* Bytes at the head of `out` that may be sent: all, but for what is held. */
+size_t session_sendable(struct session *s);
+
+/* Drops bytes at the head of `out` that were sent, or taken to be sent. */
+void session_sent(struct session *s, size_t size);
+
+/* What it waits for is void: it is about to be closed. */
+void session_unwait(struct session *s);
+
+/* A batch of the journal is done, or there is room: calls wake for each session that may go on. */
+void engine_wake(struct engine *e, void (*wake)(struct session *s, void *arg), void *arg);
+
+/* The oldest errand, or NULL; the caller owns it then, and answers it with errand_done. */
+struct errand *engine_take_errand(struct engine *e);
+
+/* Answers who waits for it: OK, or an error where text is not NULL; frees it. wake is called for the session. */
+void errand_done(struct errand *errand, int err, const char *text, void (*wake)(struct session *s, void *arg), void *arg);
+
+/* Leaves an errand; the session runs nothing until it is done. */
+void session_ask(struct session *s, enum errand_kind kind, struct slice name);
 
 /* The transaction that a command runs in, or NULL outside of one. */
 struct txn *session_txn(struct session *s);

@@ -6,6 +6,7 @@
 
 #include "err.h"
 #include "fault.h"
+#include "hash.h"
 #include "mem.h"
 
 #define TEND_STEPS 1024   /* entries freed per store_tend, about 0.3 ms, and two more for each that was written since */
@@ -15,6 +16,7 @@
 int store_init(struct store *st, const struct store_limits *limits, unsigned bits)
 {
     *st = (struct store){.limits = limits, .bits = bits};
+    st->history.settled = UINT64_MAX;
     st->current = generation_new(bits);
 #ifdef TXKV_FAULTS
     (void)dict_init(&st->half, 0);
@@ -27,6 +29,7 @@ void store_deinit(struct store *st)
 #ifdef TXKV_FAULTS
     dict_deinit(&st->half);
 #endif
+    store_walk_end(st);
     history_deinit(&st->history);
     dict_deinit(&st->current->dict);
     mem_free(st->current);
@@ -41,6 +44,99 @@ bool store_is_full(const struct store *st)
 void store_prefetch(const struct store *st, const uint32_t *hashes, size_t count)
 {
     dict_prefetch(&st->current->dict, hashes, count);
+}
+
+/* --- what answers depend on --- */
+
+static void observe(struct store *st, uint64_t version)
+{
+    st->observed = version > st->observed ? version : st->observed;
+}
+
+/* A key was looked for in the data as of seq and e (or nothing) stands there. An absent key without a tombstone was deleted
+ * long ago, or by a FLUSH. */
+static void observe_entry(struct store *st, const struct entry *e, uint64_t seq)
+{
+    uint64_t since = st->current->since;
+    observe(st, e != NULL ? entry_version(e) : since <= seq ? since : seq);
+}
+
+static void observe_keyset(struct store *st, uint64_t seq)
+{
+    observe(st, st->keyset_version <= seq ? st->keyset_version : seq);
+}
+
+/* --- recording commits. Memory is reserved before a commit, so that recording it cannot fail --- */
+
+size_t store_command_bytes(size_t bytes)
+{
+    return RECORD_HEADER_BYTES + RECORD_OP_BYTES_MAX + INTEGER_TEXT_MAX + bytes;
+}
+
+/* An entry takes more than its operation. */
+size_t store_commit_bytes(const struct txn *t)
+{
+    return RECORD_HEADER_BYTES + 2 * RECORD_OP_BYTES_MAX + t->shadow.bytes;
+}
+
+static int reserve_record(struct store *st, size_t bytes)
+{
+    return st->journal == NULL ? 0 : journal_reserve(st->journal, bytes);
+}
+
+static void must(int rc)
+{
+    assert(rc == 0); /* reserve_record has made room for it */
+    (void)rc;
+}
+
+/* Begins the record of commit seq; what it returns goes to end_record. */
+static size_t begin_record(struct store *st, uint64_t seq)
+{
+    size_t start = buf_len(&st->journal->pending);
+    must(record_begin(&st->journal->pending, RECORD_COMMIT, seq));
+    return start;
+}
+
+static void end_record(struct store *st, size_t start, uint64_t seq)
+{
+    record_end(&st->journal->pending, start);
+    journal_committed(st->journal, seq);
+}
+
+static void record_one_put(struct store *st, struct slice key, struct slice value)
+{
+    if (st->journal != NULL) {
+        size_t start = begin_record(st, st->seq);
+        must(record_put(&st->journal->pending, key, value));
+        end_record(st, start, st->seq);
+    }
+}
+
+static void record_one_delete(struct store *st, struct slice key)
+{
+    if (st->journal != NULL) {
+        size_t start = begin_record(st, st->seq);
+        must(record_delete(&st->journal->pending, key));
+        end_record(st, start, st->seq);
+    }
+}
+
+static void record_one_flush(struct store *st)
+{
+    if (st->journal != NULL) {
+        size_t start = begin_record(st, st->seq);
+        must(record_flush(&st->journal->pending));
+        end_record(st, start, st->seq);
+    }
+}
+
+/* Before a live entry changes or goes: a walk that has not come to it takes it now. */
+static void preserve(struct store *st, const struct entry *live)
+{
+    if (st->walk.active && live != NULL) {
+        walk_preserve(&st->walk, live);
+    }
 }
 
 /* --- history under its limit --- */
@@ -124,14 +220,20 @@ static void bury(struct store *st, struct entry *live, struct entry *tomb, uint6
 
 static bool needs_tombstones(const struct store *st)
 {
-    return history_is_read(&st->history) && !FAULT(deletes_not_versioned);
+    bool wanted = history_is_read(&st->history) || (st->journal != NULL && st->journal->holds);
+    return wanted && !FAULT(deletes_not_versioned);
 }
 
 static int set_now(struct store *st, struct slice key, uint32_t hash, struct slice value)
 {
     struct entry *old = dict_find(&st->current->dict, key, hash);
+    if (reserve_record(st, store_command_bytes(key.len + value.len)) < 0) {
+        return ERR_FULL;
+    }
+    preserve(st, old);
     if (old != NULL && !history_needs(&st->history, entry_version(old)) && entry_overwrite(old, value)) {
         history_touch(old, ++st->seq);
+        record_one_put(st, key, entry_value(old));
         return 0;
     }
     if (old == NULL && dict_needs_table(&st->current->dict, hash) && dict_reserve(1) < 0) {
@@ -141,22 +243,29 @@ static int set_now(struct store *st, struct slice key, uint32_t hash, struct sli
     if (fresh == NULL) {
         return ERR_FULL;
     }
-    publish(st, old, fresh, ++st->seq);
+    ++st->seq;
+    record_one_put(st, key, value);
+    publish(st, old, fresh, st->seq);
     relieve(st, 1);
     return 0;
 }
 
 static int delete_now(struct store *st, struct slice key, uint32_t hash)
 {
-    struct entry *live = find_live(st, key, hash);
-    if (live == NULL) {
+    struct entry *found = dict_find(&st->current->dict, key, hash);
+    if (found == NULL || entry_is_tombstone(found)) {
+        observe_entry(st, found, UINT64_MAX); /* that nothing had to be done is lost with what made it so */
         return 0;
     }
     struct entry *tomb = NULL;
-    if (needs_tombstones(st) && (tomb = entry_new_tombstone(key, hash)) == NULL) {
+    if (reserve_record(st, store_command_bytes(key.len)) < 0 ||
+        (needs_tombstones(st) && (tomb = entry_new_tombstone(key, hash)) == NULL)) {
         return ERR_FULL;
     }
-    bury(st, live, tomb, ++st->seq);
+    preserve(st, found);
+    ++st->seq;
+    record_one_delete(st, key);
+    bury(st, found, tomb, st->seq);
     relieve(st, 1);
     return 0;
 }
@@ -178,6 +287,7 @@ static struct entry *find_as_of(struct store *st, const struct txn *t, struct sl
     struct entry *e = t == NULL || FAULT(snapshot_not_honoured)
                           ? dict_find(&st->current->dict, key, hash)
                           : history_find(st->current, key, hash, txn_seq(t), &st->steps);
+    observe_entry(st, e, t == NULL ? UINT64_MAX : txn_seq(t));
     return e == NULL || entry_is_tombstone(e) ? NULL : e;
 }
 
@@ -289,12 +399,14 @@ static int count_write(struct entry *e, void *arg)
 uint64_t store_count(struct store *st, struct txn *t)
 {
     if (t == NULL) {
+        observe_keyset(st, UINT64_MAX);
         return st->keys;
     }
     struct counting counting = {st, t, 0};
     st->steps += t->shadow.count;
     if (!t->flushed) {
         t->read_keyset = t->mode == TXN_SERIALIZABLE;
+        observe_keyset(st, txn_seq(t));
         counting.keys = t->holder.snapshot->keys;
     }
     dict_each(&t->shadow, count_write, &counting);
@@ -311,13 +423,20 @@ int store_flush(struct store *st, struct txn *t)
         return 0;
     }
     if (st->keys == 0) {
+        observe_keyset(st, UINT64_MAX);
         return 0;
     }
     struct generation *fresh = generation_new(st->bits);
-    if (fresh == NULL) {
+    if (fresh == NULL || reserve_record(st, store_command_bytes(0)) < 0) {
+        if (fresh != NULL) {
+            dict_deinit(&fresh->dict);
+            mem_free(fresh);
+        }
         return ERR_FULL;
     }
-    flush_now(st, fresh, ++st->seq);
+    ++st->seq;
+    record_one_flush(st);
+    flush_now(st, fresh, st->seq);
     relieve(st, 1);
     return 0;
 }
@@ -384,7 +503,11 @@ static int validate(struct entry *e, void *arg)
     }
     const struct entry *now = dict_find(&c->st->current->dict, entry_key(e), entry_hash(e));
     uint64_t version = now == NULL ? c->st->current->since : entry_version(now);
-    return version > txn_seq(c->t) ? ERR_CONFLICT : 0;
+    if (version <= txn_seq(c->t)) {
+        return 0;
+    }
+    observe(c->st, version);
+    return ERR_CONFLICT;
 }
 
 static int look_ahead(struct entry *e, void *arg)
@@ -401,21 +524,38 @@ static int look_ahead(struct entry *e, void *arg)
     }
     c->deletes = true;
     if (!c->effective && !c->t->flushed) {
-        c->effective = find_live(c->st, entry_key(e), entry_hash(e)) != NULL;
+        const struct entry *now = dict_find(&c->st->current->dict, entry_key(e), entry_hash(e));
+        observe_entry(c->st, now, UINT64_MAX);
+        c->effective = now != NULL && !entry_is_tombstone(now);
     }
     return 0;
+}
+
+static void record_entry(struct store *st, const struct entry *e)
+{
+    if (st->journal == NULL) {
+        return;
+    }
+    if (entry_is_tombstone(e)) {
+        must(record_delete(&st->journal->pending, entry_key(e)));
+    } else {
+        must(record_put(&st->journal->pending, entry_key(e), entry_value(e)));
+    }
 }
 
 static void apply_entry(struct store *st, struct entry *e, uint64_t seq)
 {
     struct entry *old = dict_find(&st->current->dict, entry_key(e), entry_hash(e));
+    preserve(st, old);
     if (!entry_is_tombstone(e)) {
+        record_entry(st, e);
         publish(st, old, e, seq);
         return;
     }
     bool lives = old != NULL && !entry_is_tombstone(old);
     bool stays = lives && needs_tombstones(st);
     if (lives) {
+        record_entry(st, e);
         bury(st, old, stays ? e : NULL, seq);
     }
     if (!stays) {
@@ -463,6 +603,9 @@ static void finish_half(struct store *st)
 static int reserve(const struct committing *c, struct generation **fresh)
 {
     size_t partitions = (size_t)1 << c->st->bits;
+    if (reserve_record(c->st, store_commit_bytes(c->t)) < 0) {
+        return ERR_FULL;
+    }
     size_t tables = c->t->flushed || c->deletes ? c->values : c->tables;
     *fresh = NULL;
     if (dict_reserve(tables < partitions ? tables : partitions) < 0) {
@@ -481,6 +624,7 @@ static int check_conflicts(struct committing *c)
         return 0;
     }
     if (c->t->read_keyset && c->st->keyset_version > txn_seq(c->t)) {
+        observe_keyset(c->st, UINT64_MAX);
         return ERR_CONFLICT;
     }
     return dict_each(&c->t->shadow, validate, c);
@@ -505,15 +649,25 @@ int store_commit(struct store *st, struct txn *t)
     dict_each(&t->shadow, look_ahead, &c);
     rc = reserve(&c, &fresh);
     if (rc < 0 || (!c.effective && fresh == NULL)) {
+        if (rc == 0 && t->flushed) {
+            observe_keyset(st, UINT64_MAX);
+        }
         goto end;
     }
     history_close(&st->history, &t->holder); /* its own snapshot needs nothing of what it replaces */
     seq = ++st->seq;
+    size_t record = st->journal == NULL ? 0 : begin_record(st, seq);
     if (fresh != NULL) {
+        if (st->journal != NULL) {
+            must(record_flush(&st->journal->pending));
+        }
         flush_now(st, fresh, seq);
     }
     struct applying a = {st, seq, FAULT(half_commit_visible) ? t->writes / 2 : SIZE_MAX};
     dict_release(&t->shadow, apply, &a);
+    if (st->journal != NULL) {
+        end_record(st, record, seq);
+    }
     relieve(st, writes);
 end:
     store_rollback(st, t);
@@ -536,6 +690,70 @@ static bool evacuate(struct store *st, size_t steps)
         st->evacuating = false;
     }
     return st->evacuating;
+}
+
+/* --- durability --- */
+
+void store_use_journal(struct store *st, struct journal *journal)
+{
+    st->journal = journal;
+    st->history.settled = journal->holds ? st->seq : UINT64_MAX;
+}
+
+void store_settled(struct store *st, uint64_t seq)
+{
+    if (st->journal->holds) {
+        st->history.settled = seq;
+    }
+}
+
+static int replay_op(struct store *st, const struct record_op *op)
+{
+    switch (op->kind) {
+    case RECORD_PUT:
+        return set_now(st, op->key, hash_of(op->key), op->value);
+    case RECORD_DELETE:
+        return delete_now(st, op->key, hash_of(op->key));
+    case RECORD_FLUSH:
+        return store_flush(st, NULL);
+    case RECORD_OUTCOME:
+    default:
+        return 0;
+    }
+}
+
+/* Each operation takes a sequence number of its own from seq - 1 on, which the next one takes again: versions end up right. */
+int store_replay(struct store *st, uint64_t seq, struct slice payload)
+{
+    int rc = 0;
+    assert(st->journal == NULL && st->seq <= seq);
+    for (struct record_op op; rc == 0 && record_next(&payload, &op) == 1;) {
+        st->seq = seq - 1;
+        rc = replay_op(st, &op);
+    }
+    st->seq = seq;
+    return rc < 0 ? -1 : 0;
+}
+
+void store_reset(struct store *st)
+{
+    const struct store_limits *limits = st->limits;
+    unsigned bits = st->bits;
+    store_deinit(st);
+    int rc = store_init(st, limits, bits);
+    assert(rc == 0);
+    (void)rc;
+}
+
+void store_walk_begin(struct store *st)
+{
+    assert(!st->walk.active);
+    walk_begin(&st->walk, st->current, st->seq);
+}
+
+void store_walk_end(struct store *st)
+{
+    walk_end(&st->walk, &st->history);
 }
 
 bool store_tend(struct store *st)

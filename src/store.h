@@ -7,7 +7,9 @@
 #ifndef TXKV_STORE_H
 #define TXKV_STORE_H
 
+#include "journal.h"
 #include "txn.h"
+#include "walk.h"
 
 struct store_limits {
     struct txn_limits txn;
@@ -17,12 +19,15 @@ struct store_limits {
 
 struct store {
     const struct store_limits *limits; /* borrowed */
+    struct journal *journal;           /* borrowed; where commits are recorded, NULL for a store in memory only */
+    struct walk walk;                  /* the one that makes a checkpoint */
     struct history history;
     struct generation *current;
     uint64_t seq;            /* of the newest commit; 0 = none yet */
     uint64_t keyset_version; /* of the newest commit that added or removed a key */
     uint64_t keys;           /* keys that exist */
     uint64_t expired;        /* transactions expired so far */
+    uint64_t observed;       /* newest commit that an answer since depends on; whoever asks sets it to 0 before */
     size_t changes;          /* writes since the last store_tend */
     uint64_t steps;          /* keys that commands went through beyond the one that each may have; for fairness */
     unsigned bits;           /* log2 of the partitions */
@@ -73,6 +78,29 @@ void store_rollback(struct store *st, struct txn *t);
 
 /* Turns an OPEN t into a FAILED one with its first cause (ERR_ABORTED or ERR_EXPIRED, and why in words). */
 void store_fail(struct store *st, struct txn *t, int cause, const char *why);
+
+/* At most how many bytes the record of a COMMIT of t takes; and that of one command on so many bytes of key and value. */
+size_t store_commit_bytes(const struct txn *t);
+size_t store_command_bytes(size_t bytes);
+
+/* --- durability --- */
+
+/* From now on commits are recorded. All transactions must be over. journal must outlive the store. */
+void store_use_journal(struct store *st, struct journal *journal);
+
+/* Commits up to this one are durable: what was kept for that may go. */
+void store_settled(struct store *st, uint64_t seq);
+
+/* Applies operations of a payload (record.h) that is known to be whole, as of commit seq, which is not below earlier ones;
+ * before any journal is used, and without transactions. 0, or -1 without memory. */
+int store_replay(struct store *st, uint64_t seq, struct slice payload);
+
+/* Forgets all data and begins at commit 0; as store_replay. */
+void store_reset(struct store *st);
+
+/* Begins the walk through all keys as of now; steps are walk_step. Not while one is active. */
+void store_walk_begin(struct store *st);
+void store_walk_end(struct store *st);
 
 /* Work that may wait, in a bounded slice: frees old versions. True while there is more. */
 bool store_tend(struct store *st);

@@ -1,0 +1,198 @@
+#include "committer.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPARE_SEGMENTS 1    /* made ahead */
+#define TIMER_MS 250
+#define MARK_AFTER_MS 250   /* without a batch */
+#define MAKE_AGAIN_MS 1000  /* after a segment could not be made */
+#define SYNC_EVERY_MS 1000  /* with --sync interval */
+
+static uint64_t now_ms(const struct committer *c)
+{
+    return uv_now(c->timer.loop);
+}
+
+/* --- the log thread --- */
+
+static void write_task(void *arg)
+{
+    struct committer *c = arg;
+    struct journal_batch *b = &c->batch;
+    bool sync = c->options->sync == SYNC_COMMIT;
+    switch (c->task) {
+    case COMMITTER_WRITE:
+        c->write_rc = log_write(&c->log, buf_head(&b->bytes), buf_len(&b->bytes), b->last, b->opens_stretch, sync, c->unix_time);
+        break;
+    case COMMITTER_SYNC:
+        c->write_rc = log_sync(&c->log);
+        break;
+    case COMMITTER_MARK:
+    default:
+        c->write_rc = log_mark(&c->log);
+        break;
+    }
+}
+
+static void end_for_failed_disk(struct committer *c)
+{
+    fprintf(stderr, "txkv-server: the log cannot be written: %s; stopping, nothing more is acknowledged\n", strerror(-c->write_rc));
+    c->last_words();
+    _exit(1);
+}
+
+static void wake(struct session *s, void *arg)
+{
+    struct committer *c = arg;
+    tick_add(c->tick, s);
+}
+
+static void on_written(void *arg)
+{
+    struct committer *c = arg;
+    if (c->write_rc < 0) {
+        end_for_failed_disk(c);
+    }
+    c->synced = c->log.synced;
+    c->segment = c->log.number;
+    if (c->task == COMMITTER_WRITE) {
+        c->log_bytes += buf_len(&c->batch.bytes);
+        journal_done(&c->journal, &c->batch);
+        store_settled(&c->engine->store, c->journal.durable);
+        c->quiet_since = now_ms(c);
+        c->marked = false;
+        engine_wake(c->engine, wake, c);
+    }
+}
+
+static void start_task(struct committer *c, enum committer_task task)
+{
+    c->task = task;
+    c->unix_time = (uint64_t)time(NULL);
+    worker_start(&c->writer);
+}
+
+void committer_want_sync(struct committer *c)
+{
+    if (!c->writer.busy && c->synced < c->journal.durable) {
+        start_task(c, COMMITTER_SYNC);
+    }
+}
+
+/* --- segments made ahead --- */
+
+static void make_task(void *arg)
+{
+    struct committer *c = arg;
+    const struct log shape = {.disk = c->log.disk, .segment_bytes = c->log.segment_bytes};
+    c->make_rc = log_make(&shape, c->made + 1);
+}
+
+static void on_made(void *arg)
+{
+    struct committer *c = arg;
+    if (c->make_rc == 0) {
+        if (c->journal.no_space) {
+            fprintf(stderr, "txkv-server: the disk has room again; writes are taken\n");
+        }
+        c->made++;
+        journal_add_spare(&c->journal);
+    } else {
+        if (!c->journal.no_space) {
+            fprintf(stderr, "txkv-server: the next segment of the log cannot be made: %s; writes get ERR READONLY once this one is full\n",
+                    strerror(-c->make_rc));
+        }
+        c->journal.no_space = true;
+        c->make_again_at = now_ms(c) + MAKE_AGAIN_MS;
+    }
+    engine_wake(c->engine, wake, c); /* to go on, or to be told */
+}
+
+/* --- the loop --- */
+
+void committer_pump(struct committer *c)
+{
+    if (!c->writer.busy && journal_has_batch(&c->journal)) {
+        journal_take(&c->journal, &c->batch);
+        start_task(c, COMMITTER_WRITE);
+        if (c->engine->blocked > 0) {
+            engine_wake(c->engine, wake, c); /* the new batch has room */
+        }
+    }
+    bool may_make = !c->journal.no_space || now_ms(c) >= c->make_again_at;
+    if (!c->maker.busy && c->journal.spares < SPARE_SEGMENTS && may_make) {
+        worker_start(&c->maker);
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct committer *c = timer->data;
+    uint64_t now = now_ms(c);
+    if (c->options->sync == SYNC_INTERVAL && now >= c->sync_at) {
+        committer_want_sync(c);
+        c->sync_at = now + SYNC_EVERY_MS;
+    }
+    bool quiet = !c->writer.busy && !journal_has_batch(&c->journal) && now >= c->quiet_since + MARK_AFTER_MS;
+    if (quiet && !c->marked && c->segment > 0 && c->options->sync == SYNC_COMMIT) {
+        c->marked = true;
+        start_task(c, COMMITTER_MARK);
+    }
+    committer_pump(c);
+}
+
+int committer_start(struct committer *c, uv_loop_t *loop)
+{
+    struct journal *j = &c->journal;
+    journal_init(j, c->log.segment_bytes, FILE_HEADER_BYTES, RECORD_HEADER_BYTES);
+    j->holds = c->options->sync == SYNC_COMMIT;
+    j->durable = c->log.last;
+    c->synced = c->log.synced;
+    c->segment = 0;
+    c->made = c->log.number;
+    c->marked = true;
+    int rc = log_make(&c->log, c->made + 1);
+    if (rc < 0) {
+        fprintf(stderr, "txkv-server: the first segment of the log cannot be made: %s\n", strerror(-rc));
+        return -1;
+    }
+    c->made++;
+    journal_add_spare(j);
+    store_use_journal(&c->engine->store, j);
+    uv_timer_init(loop, &c->timer);
+    c->timer.data = c;
+    rc = worker_init(&c->writer, loop, write_task, on_written, c);
+    if (rc == 0 && (rc = worker_init(&c->maker, loop, make_task, on_made, c)) < 0) {
+        worker_stop(&c->writer);
+    }
+    if (rc < 0) {
+        fprintf(stderr, "txkv-server: no thread for the log: %s\n", uv_strerror(rc));
+        return -1;
+    }
+    uv_timer_start(&c->timer, on_timer, TIMER_MS, TIMER_MS);
+    return 0;
+}
+
+void committer_stop(struct committer *c)
+{
+    uv_close((uv_handle_t *)&c->timer, NULL);
+    worker_stop(&c->writer);
+    worker_stop(&c->maker);
+    while (journal_has_batch(&c->journal)) {
+        journal_take(&c->journal, &c->batch);
+        c->task = COMMITTER_WRITE;
+        c->unix_time = (uint64_t)time(NULL);
+        write_task(c);
+        on_written(c);
+    }
+    c->write_rc = c->segment > 0 ? log_mark(&c->log) : 0; /* syncs what --sync has left */
+    if (c->write_rc < 0) {
+        end_for_failed_disk(c);
+    }
+    c->synced = c->log.synced;
+    log_close(&c->log);
+}

@@ -1,0 +1,57 @@
+/* committer: makes the journal's commits durable in the log, on threads of its own, and lets the answers go that wait for it.
+ *
+ *      loop: fills batch n+1    | answers of batch n go out, batch n+1 is handed over
+ *      log thread: batch n: write, fdatasync ---^
+ *
+ * One batch is under way at a time, so batches size themselves: what comes while one is being synced is the next one. A second
+ * thread makes segments ahead. When a write or a sync fails, the process ends at once (status 1): what the disk holds then
+ * only a restart can tell. */
+#ifndef TXKV_COMMITTER_H
+#define TXKV_COMMITTER_H
+
+#include "log.h"
+#include "options.h"
+#include "session.h"
+#include "tick.h"
+#include "worker.h"
+
+enum committer_task { COMMITTER_WRITE, COMMITTER_SYNC, COMMITTER_MARK };
+
+struct committer {
+    struct engine *engine;    /* borrowed, all four */
+    struct tick *tick;
+    const struct options *options;
+    void (*last_words)(void); /* called before the process ends for a failed disk */
+    struct journal journal;
+    struct log log;            /* the log thread's while it is busy */
+    struct worker writer;      /* the log thread */
+    struct worker maker;       /* of segments */
+    enum committer_task task;  /* what the log thread is at */
+    struct journal_batch batch;
+    uint64_t unix_time;        /* seconds, when the task was handed over */
+    int write_rc;              /* how it ended */
+    uint64_t made;             /* number of the newest segment made */
+    int make_rc;
+    uint64_t make_again_at;    /* loop time in ms, after a failure */
+    uint64_t synced;           /* newest commit known to be on disk */
+    uint64_t segment;          /* number of the one being written */
+    uint64_t log_bytes;        /* written since the last checkpoint began; the keeper sets it to 0 */
+    uint64_t quiet_since;      /* loop time in ms of the last batch */
+    uint64_t sync_at;          /* loop time in ms of the next sync, with --sync interval */
+    bool marked;               /* a marker is the last record */
+    uv_timer_t timer;
+};
+
+/* Starts on a log that recover_settle has set up, and makes its first segment. 0, or -1 with one line on stderr. */
+int committer_start(struct committer *c, uv_loop_t *loop);
+
+/* After each tick: hands over what has come together. */
+void committer_pump(struct committer *c);
+
+/* Wants all commits so far on disk, whatever --sync says: `synced` tells. */
+void committer_want_sync(struct committer *c);
+
+/* No client is left: ends the threads, and writes and syncs what is pending. */
+void committer_stop(struct committer *c);
+
+#endif

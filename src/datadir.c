@@ -1,0 +1,111 @@
+#include "datadir.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <uv.h>
+
+#define SECOND_NS UINT64_C(1000000000)
+#define MIB (1024.0 * 1024.0)
+
+struct loading {
+    struct store *store;
+    uint64_t began; /* uv_hrtime */
+    uint64_t said;  /* when the last line was */
+};
+
+static void on_reset(void *arg)
+{
+    struct loading *l = arg;
+    store_reset(l->store);
+}
+
+static int on_payload(void *arg, uint64_t seq, struct slice payload)
+{
+    struct loading *l = arg;
+    return store_replay(l->store, seq, payload);
+}
+
+static void on_progress(void *arg, uint64_t bytes, uint64_t of_bytes)
+{
+    struct loading *l = arg;
+    uint64_t now = uv_hrtime();
+    if (now - l->said < SECOND_NS) {
+        return;
+    }
+    l->said = now;
+    double seconds = (double)(now - l->began) / (double)SECOND_NS;
+    double rate = (double)bytes / seconds;
+    double left = bytes < of_bytes ? (double)(of_bytes - bytes) / rate : 0;
+    fprintf(stderr, "txkv-server: reading the data: %.0f of %.0f MiB, %" PRIu64 " keys, %.0f MiB/s, %.0f s left\n", (double)bytes / MIB,
+            (double)of_bytes / MIB, l->store->keys, rate / MIB, left);
+}
+
+static void say_found(const struct recovery *found, const struct loading *l)
+{
+    double seconds = (double)(uv_hrtime() - l->began) / (double)SECOND_NS;
+    if (found->damaged_count > 0) {
+        fprintf(stderr, "txkv-server: %zu damaged checkpoint%s passed over and put aside as saved-checkpoint-*\n", found->damaged_count,
+                found->damaged_count == 1 ? "" : "s");
+    }
+    if (found->tail_bytes > 0) {
+        fprintf(stderr, "txkv-server: %s; cut, and kept as saved-log-*\n", found->problem);
+    }
+    if (found->id == 0) {
+        fprintf(stderr, "txkv-server: a new data directory\n");
+        return;
+    }
+    fprintf(stderr, "txkv-server: %" PRIu64 " keys as of commit %" PRIu64 ": checkpoint of commit %" PRIu64 ", %" PRIu64
+            " commits from the log; %.2f s\n", l->store->keys, found->last, found->checkpoint, found->commits, seconds);
+}
+
+static int open_alone(struct disk_dir *dir, const char *path)
+{
+    long holder = 0;
+    int rc = disk_dir_open(dir, path, true);
+    if (rc < 0) {
+        fprintf(stderr, "txkv-server: --data %s: %s\n", path, strerror(-rc));
+        return -1;
+    }
+    rc = disk_dir_lock(dir, &holder);
+    if (rc == -EWOULDBLOCK) {
+        fprintf(stderr, "txkv-server: --data %s: process %ld has it; one directory takes one server\n", path, holder);
+    } else if (rc < 0) {
+        fprintf(stderr, "txkv-server: --data %s: it cannot be locked: %s\n", path, strerror(-rc));
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+int datadir_open(struct disk_dir *dir, const char *path, struct store *st, struct log *log, struct recovery *found)
+{
+    struct loading loading = {.store = st, .began = uv_hrtime(), .said = uv_hrtime()};
+    const struct recover_sink sink = {on_reset, on_payload, on_payload, on_progress, &loading};
+    if (open_alone(dir, path) < 0) {
+        return -1;
+    }
+    enum recover_result result = recover_read(&dir->disk, &sink, found);
+    if (result == RECOVER_DAMAGED) {
+        fprintf(stderr, "txkv-server: --data %s: %s; not starting, as acknowledged commits would be lost: txkv-check %s says more\n", path,
+                found->problem, path);
+        return -1;
+    }
+    if (result == RECOVER_FAILED) {
+        fprintf(stderr, "txkv-server: --data %s: %s\n", path, found->problem);
+        return -1;
+    }
+    say_found(found, &loading);
+    int rc = recover_settle(&dir->disk, found, log);
+    if (rc < 0) {
+        fprintf(stderr, "txkv-server: --data %s: it cannot be put in order: %s\n", path, strerror(-rc));
+        return -1;
+    }
+    while (log->id == 0) {
+        if (getrandom(&log->id, sizeof(log->id), 0) != (ssize_t)sizeof(log->id)) {
+            fprintf(stderr, "txkv-server: no source of random bytes\n");
+            return -1;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,221 @@
+#include "disk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int disk_write_all(struct disk *d, int file, const void *bytes, size_t size, uint64_t at)
+{
+    const char *from = bytes;
+    while (size > 0) {
+        ssize_t written = d->ops->write(d, file, from, size, at);
+        if (written == -EINTR) {
+            continue; /* nothing of it was written */
+        }
+        if (written <= 0) {
+            return written < 0 ? (int)written : -EIO;
+        }
+        from += written;
+        at += (uint64_t)written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
+ssize_t disk_read_all(struct disk *d, int file, void *bytes, size_t size, uint64_t at)
+{
+    size_t have = 0;
+    while (have < size) {
+        ssize_t got = d->ops->read(d, file, (char *)bytes + have, size - have, at + have);
+        if (got == -EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return got;
+        }
+        if (got == 0) {
+            break;
+        }
+        have += (size_t)got;
+    }
+    return (ssize_t)have;
+}
+
+/* --- a real directory --- */
+
+static int or_errno(int rc)
+{
+    return rc < 0 ? -errno : rc;
+}
+
+static int dir_of(const struct disk *d)
+{
+    return ((const struct disk_dir *)(const void *)d)->dir;
+}
+
+static int real_open(struct disk *d, const char *name, enum disk_open how)
+{
+    int flags = how == DISK_READ ? O_RDONLY : how == DISK_WRITE ? O_RDWR : O_RDWR | O_CREAT | O_EXCL;
+    return or_errno(openat(dir_of(d), name, flags | O_CLOEXEC | O_NOFOLLOW, 0600));
+}
+
+static int real_close(struct disk *d, int file)
+{
+    (void)d;
+    return or_errno(close(file));
+}
+
+static ssize_t real_read(struct disk *d, int file, void *bytes, size_t size, uint64_t at)
+{
+    (void)d;
+    ssize_t got = pread(file, bytes, size, (off_t)at);
+    return got < 0 ? -errno : got;
+}
+
+static ssize_t real_write(struct disk *d, int file, const void *bytes, size_t size, uint64_t at)
+{
+    (void)d;
+    ssize_t written = pwrite(file, bytes, size, (off_t)at);
+    return written < 0 ? -errno : written;
+}
+
+static int real_sync(struct disk *d, int file)
+{
+    (void)d;
+    return or_errno(fdatasync(file));
+}
+
+static int real_size(struct disk *d, int file, uint64_t *size)
+{
+    (void)d;
+    struct stat st;
+    if (fstat(file, &st) < 0) {
+        return -errno;
+    }
+    *size = (uint64_t)st.st_size;
+    return 0;
+}
+
+static int real_truncate(struct disk *d, int file, uint64_t size)
+{
+    (void)d;
+    return or_errno(ftruncate(file, (off_t)size));
+}
+
+static int real_rename(struct disk *d, const char *from, const char *to)
+{
+    return or_errno(renameat(dir_of(d), from, dir_of(d), to));
+}
+
+static int real_remove(struct disk *d, const char *name)
+{
+    return or_errno(unlinkat(dir_of(d), name, 0));
+}
+
+static int real_sync_names(struct disk *d)
+{
+    return or_errno(fsync(dir_of(d)));
+}
+
+static int real_list(struct disk *d, void (*visit)(void *arg, const char *name), void *arg)
+{
+    int fd = openat(dir_of(d), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* a position of its own */
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (dir == NULL) {
+        int rc = -errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return rc;
+    }
+    struct dirent *entry;
+    errno = 0;
+    while ((entry = readdir(dir)) != NULL) {
+        struct stat st;
+        if (strlen(entry->d_name) < DISK_NAME_MAX && fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode)) {
+            visit(arg, entry->d_name);
+        }
+        errno = 0;
+    }
+    int rc = -errno;
+    closedir(dir);
+    return rc;
+}
+
+static const struct disk_ops real_ops = {real_open,     real_close,  real_read,   real_write,      real_sync, real_size,
+                                         real_truncate, real_rename, real_remove, real_sync_names, real_list};
+
+/* A new directory's own name must survive too. */
+static int sync_parent(int dir)
+{
+    int parent = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = parent < 0 || fsync(parent) < 0 ? -errno : 0;
+    if (parent >= 0) {
+        close(parent);
+    }
+    return rc;
+}
+
+int disk_dir_open(struct disk_dir *d, const char *path, bool make)
+{
+    *d = (struct disk_dir){.disk = {&real_ops}, .dir = -1, .lock = -1};
+    bool made = make && mkdir(path, 0700) == 0;
+    if (make && !made && errno != EEXIST) {
+        return -errno;
+    }
+    d->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d->dir < 0) {
+        return -errno;
+    }
+    return made ? sync_parent(d->dir) : 0;
+}
+
+static long read_holder(int lock)
+{
+    char text[32] = "";
+    return pread(lock, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+int disk_dir_lock(struct disk_dir *d, long *holder)
+{
+    char text[32];
+    int lock = openat(d->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (lock < 0) {
+        return -errno;
+    }
+    if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
+        int rc = -errno;
+        *holder = read_holder(lock);
+        close(lock);
+        return rc;
+    }
+    int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    if (ftruncate(lock, 0) < 0 || pwrite(lock, text, (size_t)len, 0) != len) {
+        int rc = errno == 0 ? -EIO : -errno; /* a full disk: the lock holds, it only cannot say whose it is */
+        if (rc != -ENOSPC && rc != -EDQUOT) {
+            close(lock);
+            return rc;
+        }
+    }
+    d->lock = lock;
+    return 0;
+}
+
+void disk_dir_close(struct disk_dir *d)
+{
+    if (d->lock >= 0) {
+        close(d->lock);
+    }
+    if (d->dir >= 0) {
+        close(d->dir);
+    }
+    d->lock = -1;
+    d->dir = -1;
+}

@@ -1,0 +1,63 @@
+/* disk: the one table of file operations. The log, checkpoints, backups and recovery touch files through it alone, so that a
+ * test can put another disk in its place: one that fails, and one that loses power.
+ *
+ * A disk is one directory; names are those of files in it. Operations answer 0 or more, or a negative errno. They are
+ * synchronous, and safe to be called from several threads for different files. */
+#ifndef TXKV_DISK_H
+#define TXKV_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define DISK_NAME_MAX 64 /* bytes of a name, its NUL included */
+
+enum disk_open {
+    DISK_READ,   /* a file that exists */
+    DISK_WRITE,  /* the same, to read and write */
+    DISK_CREATE, /* one that does not exist (-EEXIST), to read and write; for its owner alone */
+};
+
+struct disk {
+    const struct disk_ops *ops;
+};
+
+struct disk_ops {
+    int (*open)(struct disk *d, const char *name, enum disk_open how); /* a file's number */
+    int (*close)(struct disk *d, int file);
+    ssize_t (*read)(struct disk *d, int file, void *bytes, size_t size, uint64_t at); /* 0 at the end; may be short */
+    ssize_t (*write)(struct disk *d, int file, const void *bytes, size_t size, uint64_t at); /* may be short */
+    int (*sync)(struct disk *d, int file); /* what was written to it, and its size, are on disk */
+    int (*size)(struct disk *d, int file, uint64_t *size);
+    int (*truncate)(struct disk *d, int file, uint64_t size);
+    int (*rename)(struct disk *d, const char *from, const char *to); /* replaces what stands at `to` */
+    int (*remove)(struct disk *d, const char *name);
+    int (*sync_names)(struct disk *d); /* names made, changed and removed are on disk */
+    int (*list)(struct disk *d, void (*visit)(void *arg, const char *name), void *arg); /* regular files, in no order */
+};
+
+/* Writes all of it, in as many operations as it takes; an interrupted one is repeated. 0 or a negative errno. */
+int disk_write_all(struct disk *d, int file, const void *bytes, size_t size, uint64_t at);
+
+/* Reads until size bytes are there or the file ends; how many, or a negative errno. */
+ssize_t disk_read_all(struct disk *d, int file, void *bytes, size_t size, uint64_t at);
+
+/* --- a real directory --- */
+
+struct disk_dir {
+    struct disk disk; /* first */
+    int dir;          /* descriptor of the directory */
+    int lock;         /* descriptor of the file "lock", -1 while it is not held */
+};
+
+/* Opens a directory, makes it (0700) where it does not exist and `make` asks for that. 0 or a negative errno. */
+int disk_dir_open(struct disk_dir *d, const char *path, bool make);
+
+/* Takes the directory for this process alone, until disk_dir_close or its end. 0, or -EWOULDBLOCK and the id of the process that
+ * has it in *holder (0 where that cannot be read), or another negative errno. */
+int disk_dir_lock(struct disk_dir *d, long *holder);
+
+void disk_dir_close(struct disk_dir *d);
+
+#endif

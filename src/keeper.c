@@ -1,0 +1,281 @@
+#include "keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "err.h"
+#include "fault.h"
+
+#define STEP_BYTES ((size_t)128 << 10) /* of output, of one step in the loop */
+#define PART_BYTES ((size_t)1 << 20)   /* handed to the thread at a time, or more */
+#define OUT_BYTES_MAX ((size_t)4 << 20) /* that wait for the thread, over which no step is taken */
+#define CHECKPOINTS_KEPT 2
+
+/* --- backups: a directory with a checkpoint in it. It has a name of its own until it is whole --- */
+
+static void backup_paths(const struct keeper *k, char *partial, char *final, size_t size)
+{
+    snprintf(partial, size, "%s/.%s.partial", k->options->backup_dir, k->errand->name);
+    snprintf(final, size, "%s/%s", k->options->backup_dir, k->errand->name);
+}
+
+static int open_backup(struct keeper *k)
+{
+    char partial[4200];
+    char final[4200];
+    struct stat st;
+    backup_paths(k, partial, final, sizeof(partial));
+    if (mkdir(k->options->backup_dir, 0700) < 0 && errno != EEXIST) {
+        return -errno;
+    }
+    if (lstat(final, &st) == 0) {
+        return -EEXIST;
+    }
+    return disk_dir_open(&k->backup, partial, true);
+}
+
+static int publish_backup(struct keeper *k)
+{
+    char partial[4200];
+    char final[4200];
+    backup_paths(k, partial, final, sizeof(partial));
+    if (renameat2(AT_FDCWD, partial, AT_FDCWD, final, RENAME_NOREPLACE) < 0) {
+        return -errno;
+    }
+    int dir = open(k->options->backup_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = dir < 0 || fsync(dir) < 0 ? -errno : 0;
+    if (dir >= 0) {
+        close(dir);
+    }
+    return rc;
+}
+
+static void drop_backup(struct keeper *k)
+{
+    char partial[4200];
+    char final[4200];
+    char name[DISK_NAME_MAX];
+    backup_paths(k, partial, final, sizeof(partial));
+    checkpoint_name(k->file.seq, name);
+    k->backup.disk.ops->remove(&k->backup.disk, name);
+    rmdir(partial);
+}
+
+/* --- the thread --- */
+
+static int finish(struct keeper *k)
+{
+    int rc = checkpoint_finish(&k->file);
+    if (rc < 0 || k->for_backup) {
+        return rc < 0 ? rc : publish_backup(k);
+    }
+    uint64_t oldest;
+    rc = checkpoint_trim(&k->data->disk, CHECKPOINTS_KEPT, &oldest);
+    CRASH_POINT(checkpoint_trimmed);
+    rc = rc < 0 ? rc : log_trim(&k->data->disk, k->segment, oldest);
+    CRASH_POINT(log_trimmed);
+    return rc;
+}
+
+static void write_part(void *arg)
+{
+    struct keeper *k = arg;
+    k->rc = 0;
+    if (k->first) {
+        struct disk *d = k->for_backup ? &k->backup.disk : &k->data->disk;
+        k->rc = checkpoint_begin(&k->file, d, k->id, k->file.seq, k->unix_time);
+        k->first = false;
+    }
+    if (k->rc == 0 && buf_len(&k->part) > 0) {
+        k->rc = checkpoint_write(&k->file, buf_head(&k->part), buf_len(&k->part));
+    }
+    if (k->rc == 0 && k->last) {
+        k->rc = finish(k);
+    }
+}
+
+/* --- the loop --- */
+
+static void wake(struct session *s, void *arg)
+{
+    struct keeper *k = arg;
+    tick_add(k->tick, s);
+}
+
+static void end_errand(struct keeper *k, int rc)
+{
+    char text[128];
+    struct errand *errand = k->errand;
+    k->errand = NULL;
+    if (errand == NULL) {
+        return;
+    }
+    if (rc == -EEXIST && errand->kind == ERRAND_BACKUP) {
+        snprintf(text, sizeof(text), "there is a backup of that name; choose another one");
+    } else if (rc < 0) {
+        snprintf(text, sizeof(text), "the %s could not be written: %s", errand->kind == ERRAND_BACKUP ? "backup" : "checkpoint",
+                 strerror(-rc));
+    }
+    errand_done(errand, ERR_DISK, rc < 0 ? text : NULL, wake, k);
+}
+
+/* What was begun ends, well or not. */
+static void end(struct keeper *k, int rc)
+{
+    if (rc < 0) {
+        checkpoint_abandon(&k->file);
+        if (rc != -ECANCELED) {
+            fprintf(stderr, "txkv-server: a %s could not be written: %s\n", k->for_backup ? "backup" : "checkpoint", strerror(-rc));
+        }
+    } else if (!k->for_backup) {
+        k->checkpointed = k->file.seq;
+    }
+    if (k->for_backup) {
+        if (rc < 0) {
+            drop_backup(k);
+        }
+        disk_dir_close(&k->backup);
+    }
+    store_walk_end(&k->engine->store);
+    buf_deinit(&k->part);
+    k->state = KEEPER_IDLE;
+    end_errand(k, rc);
+}
+
+static void on_part(void *arg)
+{
+    struct keeper *k = arg;
+    buf_deinit(&k->part);
+    if (k->rc < 0 || k->last) {
+        end(k, k->rc);
+    }
+}
+
+static void begin(struct keeper *k, struct errand *errand)
+{
+    k->errand = errand;
+    k->for_backup = errand != NULL && errand->kind == ERRAND_BACKUP;
+    k->file = (struct checkpoint){.file = -1, .seq = k->engine->store.seq};
+    if (k->for_backup) {
+        int rc = open_backup(k);
+        if (rc < 0) {
+            end_errand(k, rc);
+            return;
+        }
+    }
+    if (k->committer != NULL && !k->for_backup) {
+        k->committer->log_bytes = 0;
+    }
+    k->first = true;
+    k->last = false;
+    k->unix_time = (uint64_t)time(NULL);
+    store_walk_begin(&k->engine->store);
+    k->state = KEEPER_WALKING;
+}
+
+/* Begins what is wanted. A checkpoint as of a commit that has one is done already. */
+static void look_for_work(struct keeper *k)
+{
+    struct errand *errand = engine_take_errand(k->engine);
+    bool grown = k->committer != NULL && k->committer->log_bytes >= k->options->checkpoint_log_bytes;
+    if (errand != NULL && errand->kind == ERRAND_CHECKPOINT && k->engine->store.seq == k->checkpointed) {
+        k->errand = errand;
+        end_errand(k, 0);
+    } else if (errand != NULL || grown) {
+        begin(k, errand);
+    }
+}
+
+static void hand_over(struct keeper *k, bool last)
+{
+    walk_take(&k->engine->store.walk, &k->part);
+    k->last = last;
+    k->segment = k->committer != NULL ? k->committer->segment : 0;
+    worker_start(&k->worker);
+}
+
+static bool walk_on(struct keeper *k)
+{
+    struct walk *w = &k->engine->store.walk;
+    if (buf_len(&w->out) < OUT_BYTES_MAX && !walk_step(w, STEP_BYTES)) {
+        k->state = KEEPER_SETTLING;
+    }
+    if (w->failed) {
+        if (k->worker.busy) {
+            return false; /* comes again when the thread is done */
+        }
+        end(k, -ENOMEM);
+        return false;
+    }
+    if (!k->worker.busy && buf_len(&w->out) >= PART_BYTES && k->state == KEEPER_WALKING) {
+        hand_over(k, false);
+    }
+    return k->state == KEEPER_SETTLING || buf_len(&w->out) < OUT_BYTES_MAX;
+}
+
+static void settle(struct keeper *k)
+{
+    if (k->committer != NULL && k->committer->synced < k->file.seq) {
+        committer_want_sync(k->committer);
+    } else if (!k->worker.busy) {
+        hand_over(k, true);
+    }
+}
+
+bool keeper_pump(struct keeper *k)
+{
+    switch (k->state) {
+    case KEEPER_WALKING:
+        return walk_on(k);
+    case KEEPER_SETTLING:
+        if (!k->last) {
+            settle(k);
+        }
+        return false;
+    case KEEPER_IDLE:
+    default:
+        look_for_work(k);
+        return k->state != KEEPER_IDLE;
+    }
+}
+
+int keeper_start(struct keeper *k, uv_loop_t *loop)
+{
+    k->file.file = -1;
+    buf_init(&k->part);
+    int rc = worker_init(&k->worker, loop, write_part, on_part, k);
+    if (rc < 0) {
+        fprintf(stderr, "txkv-server: no thread for checkpoints: %s\n", uv_strerror(rc));
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+void keeper_stop(struct keeper *k)
+{
+    worker_stop(&k->worker);
+    if (k->state != KEEPER_IDLE) {
+        end(k, -ECANCELED);
+    }
+    if (k->data == NULL || k->engine->store.seq == k->checkpointed) {
+        return;
+    }
+    begin(k, NULL);
+    bool more;
+    do {
+        more = walk_step(&k->engine->store.walk, PART_BYTES);
+        walk_take(&k->engine->store.walk, &k->part);
+        k->last = !more;
+        k->segment = k->committer->segment;
+        k->rc = k->engine->store.walk.failed ? -ENOMEM : 0;
+        if (k->rc == 0) {
+            write_part(k);
+        }
+        buf_deinit(&k->part);
+    } while (more && k->rc == 0);
+    end(k, k->rc);
+}

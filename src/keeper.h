@@ -1,0 +1,46 @@
+/* keeper: checkpoints and backups, made while the server serves.
+ *
+ *      idle --log growth, CHECKPOINT, BACKUP--> walking --all is written--> settling --the log is that far on disk--> idle
+ *
+ * The loop walks the data in steps (walk.h); a thread of its own writes what comes of it. A checkpoint gets its name only when
+ * the log is on disk up to its commit, so that the older one and the log always lead to the same data. */
+#ifndef TXKV_KEEPER_H
+#define TXKV_KEEPER_H
+
+#include "checkpoint.h"
+#include "committer.h"
+
+enum keeper_state { KEEPER_IDLE, KEEPER_WALKING, KEEPER_SETTLING };
+
+struct keeper {
+    struct engine *engine;       /* borrowed, all of them */
+    struct tick *tick;
+    const struct options *options;
+    struct committer *committer; /* NULL without a log */
+    struct disk_dir *data;       /* NULL without a data directory */
+    uint64_t id;                 /* that checkpoints carry */
+    uint64_t checkpointed;       /* newest commit of a checkpoint in the data directory */
+    enum keeper_state state;
+    struct errand *errand;       /* who asked for what is being made; NULL for the log's growth */
+    bool for_backup;
+    struct worker worker;
+    struct disk_dir backup;      /* the directory being made for a backup */
+    struct checkpoint file;      /* the thread's while it is busy, like all below */
+    struct buf part;
+    bool first;                  /* part of the file */
+    bool last;
+    uint64_t unix_time;
+    uint64_t segment;            /* being written by the log; those before may go */
+    int rc;
+};
+
+/* 0, or -1 with one line on stderr. */
+int keeper_start(struct keeper *k, uv_loop_t *loop);
+
+/* After each tick: a step of what is to be done. True while there is more that needs no event. */
+bool keeper_pump(struct keeper *k);
+
+/* No client is left, and the committer was stopped: ends the thread, and makes a checkpoint where there are new commits. */
+void keeper_stop(struct keeper *k);
+
+#endif

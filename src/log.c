@@ -1,0 +1,224 @@
+#include "log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fault.h"
+
+#define ZEROS_AT_ONCE ((size_t)1 << 20)
+#define NEXT_NAME "log-next.tmp"
+
+void log_name(uint64_t number, char name[DISK_NAME_MAX])
+{
+    snprintf(name, DISK_NAME_MAX, "log-%016" PRIx64, number);
+}
+
+/* The one way to write a number is log_name's, so that two names cannot be the same segment. */
+uint64_t log_number(const char *name)
+{
+    char again[DISK_NAME_MAX];
+    uint64_t number = strncmp(name, "log-", 4) == 0 ? strtoull(name + 4, NULL, 16) : 0;
+    log_name(number, again);
+    return strcmp(name, again) == 0 ? number : 0;
+}
+
+static int fill_with_zeros(const struct log *log, int file)
+{
+    char *zeros = calloc(1, ZEROS_AT_ONCE);
+    int rc = zeros == NULL ? -ENOMEM : 0;
+    for (uint64_t at = 0; rc == 0 && at < log->segment_bytes; at += ZEROS_AT_ONCE) {
+        size_t left = log->segment_bytes - at;
+        rc = disk_write_all(log->disk, file, zeros, left < ZEROS_AT_ONCE ? left : ZEROS_AT_ONCE, at);
+    }
+    free(zeros);
+    return rc == 0 ? log->disk->ops->sync(log->disk, file) : rc;
+}
+
+int log_make(const struct log *log, uint64_t number)
+{
+    struct disk *d = log->disk;
+    char name[DISK_NAME_MAX];
+    log_name(number, name);
+    int rc = d->ops->remove(d, NEXT_NAME); /* one that was not finished */
+    if (rc < 0 && rc != -ENOENT) {
+        return rc;
+    }
+    CRASH_POINT(segment_create);
+    int file = d->ops->open(d, NEXT_NAME, DISK_CREATE);
+    if (file < 0) {
+        return file;
+    }
+    rc = fill_with_zeros(log, file);
+    int closed = d->ops->close(d, file);
+    rc = rc < 0 ? rc : closed;
+    CRASH_POINT(segment_zeroed);
+    if (rc == 0) {
+        rc = d->ops->rename(d, NEXT_NAME, name);
+    }
+    if (rc < 0) {
+        d->ops->remove(d, NEXT_NAME);
+        return rc;
+    }
+    CRASH_POINT(segment_renamed);
+    if (FAULT(names_not_synced)) {
+        return 0;
+    }
+    rc = d->ops->sync_names(d);
+    if (rc < 0) {
+        d->ops->remove(d, name);
+    }
+    return rc;
+}
+
+/* Goes on to the next segment, whose header takes the first bytes of the batch. */
+static int begin_segment(struct log *log, char *bytes, uint64_t time)
+{
+    struct disk *d = log->disk;
+    char name[DISK_NAME_MAX];
+    if (log->file >= 0) {
+        int rc = log_sync(log);
+        int closed = d->ops->close(d, log->file);
+        log->file = -1;
+        if (rc < 0 || closed < 0) {
+            return rc < 0 ? rc : closed;
+        }
+    }
+    log_name(log->number + 1, name);
+    int file = d->ops->open(d, name, DISK_WRITE);
+    if (file < 0) {
+        return file;
+    }
+    log->file = file;
+    log->number++;
+    log->at = 0;
+    struct file_header header = {.kind = FILE_LOG, .id = log->id, .number = log->number, .seq = log->last,
+                                 .chain = log->chain, .time = time};
+    file_header_write(&header, bytes);
+    log->chain = header.check;
+    return 0;
+}
+
+int log_write(struct log *log, char *bytes, size_t size, uint64_t last, bool opens, bool sync, uint64_t time)
+{
+    size_t header = opens ? FILE_HEADER_BYTES : 0;
+    assert(size > header && last > log->last);
+    if (opens) {
+        int rc = begin_segment(log, bytes, time);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    assert(log->at + size <= log->segment_bytes);
+    log->chain = record_seal(bytes + header, size - header, log->synced, log->chain);
+    CRASH_POINT(batch_write);
+    int rc = disk_write_all(log->disk, log->file, bytes, size, log->at);
+    if (rc < 0) {
+        return rc;
+    }
+    CRASH_POINT(batch_written);
+    log->at += size;
+    log->last = last;
+    return sync ? log_sync(log) : 0;
+}
+
+int log_sync(struct log *log)
+{
+    if (log->synced == log->last) {
+        return 0;
+    }
+    log->syncs++;
+    int rc = log->disk->ops->sync(log->disk, log->file);
+    if (rc < 0 && FAULT(sync_tried_again)) {
+        rc = log->disk->ops->sync(log->disk, log->file);
+    }
+    if (rc == 0) {
+        log->synced = log->last;
+        CRASH_POINT(batch_synced);
+    }
+    return rc;
+}
+
+int log_mark(struct log *log)
+{
+    char bytes[RECORD_HEADER_BYTES];
+    if (log->file < 0 || log->at + sizeof(bytes) > log->segment_bytes) {
+        return 0;
+    }
+    int rc = log_sync(log);
+    if (rc < 0) {
+        return rc;
+    }
+    record_marker(bytes, log->last);
+    log->chain = record_seal(bytes, sizeof(bytes), log->synced, log->chain);
+    rc = disk_write_all(log->disk, log->file, bytes, sizeof(bytes), log->at);
+    log->at += sizeof(bytes);
+    return rc < 0 ? rc : log->disk->ops->sync(log->disk, log->file);
+}
+
+/* --- trimming --- */
+
+static void find_oldest(void *arg, const char *name)
+{
+    uint64_t *oldest = arg;
+    uint64_t number = log_number(name);
+    if (number > 0 && (*oldest == 0 || number < *oldest)) {
+        *oldest = number;
+    }
+}
+
+/* The sequence number before the first commit of a segment; 0 or a negative errno. */
+static int first_of(struct disk *d, uint64_t number, uint64_t *seq)
+{
+    char name[DISK_NAME_MAX];
+    char bytes[FILE_HEADER_BYTES];
+    struct file_header header;
+    uint32_t version;
+    log_name(number, name);
+    int file = d->ops->open(d, name, DISK_READ);
+    if (file < 0) {
+        return file;
+    }
+    ssize_t got = disk_read_all(d, file, bytes, sizeof(bytes), 0);
+    d->ops->close(d, file);
+    if (got != (ssize_t)sizeof(bytes) || file_header_read(&header, bytes, &version) != FILE_HEADER_GOOD) {
+        return got < 0 ? (int)got : -EBADMSG;
+    }
+    *seq = header.seq;
+    return 0;
+}
+
+int log_trim(struct disk *d, uint64_t current, uint64_t seq)
+{
+    bool removed = false;
+    for (;;) {
+        uint64_t oldest = 0;
+        uint64_t last = 0; /* commit of the oldest segment */
+        char name[DISK_NAME_MAX];
+        int rc = d->ops->list(d, find_oldest, &oldest);
+        if (rc == 0 && (oldest == 0 || oldest >= current)) {
+            break;
+        }
+        rc = rc < 0 ? rc : first_of(d, oldest + 1, &last);
+        if (rc == 0 && last > seq && !FAULT(segment_deleted_early)) {
+            break;
+        }
+        log_name(oldest, name);
+        rc = rc < 0 ? rc : d->ops->remove(d, name);
+        if (rc < 0) {
+            return rc;
+        }
+        removed = true;
+    }
+    return removed ? d->ops->sync_names(d) : 0;
+}
+
+void log_close(struct log *log)
+{
+    if (log->file >= 0) {
+        log->disk->ops->close(log->disk, log->file);
+    }
+    log->file = -1;
+}

@@ -1,0 +1,54 @@
+/* log: the commits on disk, in segments.
+ *
+ * A segment is a file of a fixed size, made ahead: zeros, synced, renamed to its name, the name synced. So a batch is one
+ * write into blocks that exist and one fdatasync that has no new size to record. A batch never goes beyond its segment, and a
+ * segment is begun only when the one before is on disk.
+ *
+ *      segment n                                      segment n+1                      segment n+2
+ *      [header | record record record ... | zeros]    [header | record ... | zeros]    [zeros: made ahead]
+ *                          batches ^^^^^^                       ^ the next batch
+ *
+ * The functions that write belong to one thread, log_make may run in another one beside them. The format: record.h. */
+#ifndef TXKV_LOG_H
+#define TXKV_LOG_H
+
+#include "disk.h"
+#include "record.h"
+
+struct log {
+    struct disk *disk;    /* borrowed */
+    uint64_t id;          /* of the data directory */
+    size_t segment_bytes; /* of a segment, its header included */
+    int file;             /* the segment being written, -1 before the first batch */
+    uint64_t number;      /* of that segment; of the last one before, while file is -1 */
+    uint64_t at;          /* where the next batch goes in it */
+    uint64_t chain;       /* check of the last record */
+    uint64_t last;        /* sequence number of the last commit written */
+    uint64_t synced;      /* of the last commit that is on disk */
+    uint64_t syncs;       /* fdatasyncs of batches so far */
+};
+
+/* The name of segment `number`, and back: 0 where the name is none of a segment. */
+void log_name(uint64_t number, char name[DISK_NAME_MAX]);
+uint64_t log_number(const char *name);
+
+/* Makes segment `number` ahead; its name is on disk then. 0 or a negative errno, with nothing of it left. */
+int log_make(const struct log *log, uint64_t number);
+
+/* Writes a batch: whole records, made with record.h and not yet sealed. With `opens`, its first FILE_HEADER_BYTES are free
+ * for the header of the next segment, which must have been made. time: Unix seconds, for that header. With `sync`, all is on
+ * disk when it returns. 0 or a negative errno: then nothing more may be written, or believed to be on disk, ever. */
+int log_write(struct log *log, char *bytes, size_t size, uint64_t last, bool opens, bool sync, uint64_t time);
+
+/* Syncs what was written without it. As log_write. */
+int log_sync(struct log *log);
+
+/* Writes a marker, where there is room for one, and syncs it: damage before it is then known for what it is. As log_write. */
+int log_mark(struct log *log);
+
+/* Removes the segments below number `current` whose commits are all at or before seq. 0 or a negative errno. */
+int log_trim(struct disk *d, uint64_t current, uint64_t seq);
+
+void log_close(struct log *log);
+
+#endif

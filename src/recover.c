@@ -1,0 +1,769 @@
+#include "recover.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "checkpoint.h"
+#include "fault.h"
+#include "le.h"
+
+#define READ_AT_ONCE ((size_t)1 << 20)
+
+static void say(struct recovery *found, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(struct recovery *found, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(found->problem, sizeof(found->problem), format, args);
+    va_end(args);
+}
+
+/* --- reading a file from front to end --- */
+
+struct reader {
+    struct disk *disk;
+    int file;
+    char name[DISK_NAME_MAX];
+    uint64_t size;     /* of the file */
+    uint64_t at;       /* offset of the window's first byte */
+    struct buf window; /* bytes read and not passed yet */
+    int error;         /* of the disk, a negative errno; or -ENOMEM */
+};
+
+static int reader_open(struct reader *r, struct disk *d, const char *name)
+{
+    *r = (struct reader){.disk = d, .file = -1};
+    buf_init(&r->window);
+    snprintf(r->name, sizeof(r->name), "%s", name);
+    r->file = d->ops->open(d, name, DISK_READ);
+    r->error = r->file < 0 ? r->file : d->ops->size(d, r->file, &r->size);
+    return r->error;
+}
+
+static void reader_close(struct reader *r)
+{
+    if (r->file >= 0) {
+        r->disk->ops->close(r->disk, r->file);
+    }
+    buf_deinit(&r->window);
+}
+
+/* Has size bytes in the window, if the file has so many and the disk gives them. */
+static bool reader_have(struct reader *r, size_t size)
+{
+    size_t have = buf_len(&r->window);
+    if (have >= size) {
+        return true;
+    }
+    if (r->error < 0 || r->size - r->at < size) {
+        return false;
+    }
+    uint64_t left = r->size - r->at - have;
+    size_t more = size - have > READ_AT_ONCE ? size - have : left < READ_AT_ONCE ? (size_t)left : READ_AT_ONCE;
+    char *to = buf_reserve(&r->window, more);
+    if (to == NULL) {
+        r->error = -ENOMEM;
+        return false;
+    }
+    ssize_t got = disk_read_all(r->disk, r->file, to, more, r->at + have);
+    if (got < 0) {
+        r->error = (int)got;
+        return false;
+    }
+    buf_commit(&r->window, (size_t)got);
+    return buf_len(&r->window) >= size;
+}
+
+static const char *reader_bytes(const struct reader *r)
+{
+    return buf_head(&r->window);
+}
+
+static void reader_pass(struct reader *r, size_t size)
+{
+    buf_consume(&r->window, size);
+    r->at += size;
+}
+
+/* --- records --- */
+
+/* What the next record must be. */
+struct place {
+    uint64_t chain;
+    uint64_t last; /* sequence number */
+};
+
+static bool ops_are_whole(struct slice payload)
+{
+    struct record_op op;
+    int rc;
+    while ((rc = record_next(&payload, &op)) == 1) {
+    }
+    return rc == 0;
+}
+
+static bool belongs(const struct record_header *h, const struct place *place, enum file_kind kind)
+{
+    if (h->chain != place->chain && !FAULT(chain_not_checked)) {
+        return false;
+    }
+    switch (h->kind) {
+    case RECORD_COMMIT:
+        return kind == FILE_LOG && h->seq == place->last + 1 && h->length > 0;
+    case RECORD_MARKER:
+        return kind == FILE_LOG && h->seq == place->last && h->length == 0;
+    case RECORD_PART:
+        return kind == FILE_CHECKPOINT && h->seq == place->last;
+    case RECORD_END:
+        return kind == FILE_CHECKPOINT && h->seq == place->last && h->length == 8;
+    default:
+        return false;
+    }
+}
+
+/* Whether a valid record stands at the reader's place. Its bytes are in the window then, and *payload points there. */
+static bool read_record(struct reader *r, const struct place *place, enum file_kind kind, struct record_header *h,
+                        struct slice *payload)
+{
+    if (!reader_have(r, RECORD_HEADER_BYTES) || !record_header_read(h, reader_bytes(r)) || !belongs(h, place, kind) ||
+        !reader_have(r, RECORD_HEADER_BYTES + h->length)) {
+        return false;
+    }
+    *payload = slice_of(reader_bytes(r) + RECORD_HEADER_BYTES, h->length);
+    return record_payload_holds(h, payload->data) && (h->kind == RECORD_END || ops_are_whole(*payload));
+}
+
+/* --- the way through one directory --- */
+
+struct names {
+    uint64_t *numbers; /* ascending */
+    size_t count;
+    size_t room;
+};
+
+struct recovering {
+    struct disk *disk;
+    const struct recover_sink *sink;
+    struct recovery *found;
+    struct names checkpoints;
+    struct names segments;
+    uint64_t passed_bytes; /* of all files so far, for the progress */
+    uint64_t total_bytes;
+    bool out_of_memory;
+};
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void names_add(struct recovering *r, struct names *names, uint64_t number)
+{
+    if (names->count == names->room) {
+        size_t room = names->room == 0 ? 16 : 2 * names->room;
+        uint64_t *more = realloc(names->numbers, room * sizeof(*more));
+        if (more == NULL) {
+            r->out_of_memory = true;
+            return;
+        }
+        names->numbers = more;
+        names->room = room;
+    }
+    names->numbers[names->count++] = number;
+}
+
+static void on_name(void *arg, const char *name)
+{
+    struct recovering *r = arg;
+    uint64_t seq;
+    if (checkpoint_seq(name, &seq)) {
+        names_add(r, &r->checkpoints, seq);
+    } else if (log_number(name) > 0) {
+        names_add(r, &r->segments, log_number(name));
+    }
+}
+
+static int list_names(struct recovering *r)
+{
+    int rc = r->disk->ops->list(r->disk, on_name, r);
+    if (rc == 0 && r->out_of_memory) {
+        rc = -ENOMEM;
+    }
+    if (rc < 0) {
+        say(r->found, "the directory cannot be listed: %s", strerror(-rc));
+        return rc;
+    }
+    struct names *all[] = {&r->checkpoints, &r->segments};
+    for (size_t i = 0; i < 2; i++) {
+        if (all[i]->count > 1) {
+            qsort(all[i]->numbers, all[i]->count, sizeof(uint64_t), compare);
+        }
+    }
+    return 0;
+}
+
+static void progress(struct recovering *r, uint64_t bytes)
+{
+    if (r->sink->progress != NULL) {
+        r->sink->progress(r->sink->arg, r->passed_bytes + bytes, r->total_bytes);
+    }
+}
+
+/* The disk did not give what it has, which says nothing of what it has. */
+static enum recover_result failed(struct recovering *r, const struct reader *reader)
+{
+    say(r->found, "%s: byte %" PRIu64 ": %s", reader->name, reader->at, strerror(-reader->error));
+    return RECOVER_FAILED;
+}
+
+static enum recover_result unknown_format(struct recovering *r, const char *name, uint32_t version)
+{
+    say(r->found, "%s: format version %" PRIu32 " is unknown to txkv %s, which reads version %u: use the version of txkv that wrote it",
+        name, version, TXKV_VERSION, RECORD_FORMAT);
+    return RECOVER_FAILED;
+}
+
+static enum recover_result no_memory(struct recovering *r, const char *name)
+{
+    say(r->found, "%s: no memory for what it holds", name);
+    return RECOVER_FAILED;
+}
+
+/* All files of a directory are of one server. */
+static bool same_directory(struct recovering *r, uint64_t id)
+{
+    if (r->found->id == 0) {
+        r->found->id = id;
+    }
+    return r->found->id == id;
+}
+
+/* --- checkpoints --- */
+
+/* The records of a checkpoint, its end too. CLEAN, DAMAGED, or FAILED. */
+static enum recover_result read_parts(struct recovering *r, struct reader *reader, const struct file_header *header)
+{
+    struct place place = {header->check, header->seq};
+    struct record_header h;
+    struct slice payload;
+    uint64_t keys = 0;
+    while (read_record(reader, &place, FILE_CHECKPOINT, &h, &payload)) {
+        size_t size = RECORD_HEADER_BYTES + h.length;
+        if (h.kind == RECORD_END) {
+            r->found->checkpoint_keys = keys;
+            bool whole = le_get64(payload.data) == keys && reader->at + size == reader->size;
+            return whole ? RECOVER_CLEAN : RECOVER_DAMAGED;
+        }
+        struct slice left = payload;
+        for (struct record_op op; record_next(&left, &op) == 1;) {
+            keys += op.kind == RECORD_PUT;
+        }
+        if (r->sink->part(r->sink->arg, h.seq, payload) < 0) {
+            return no_memory(r, reader->name);
+        }
+        place.chain = h.check;
+        reader_pass(reader, size);
+        progress(r, reader->at);
+    }
+    return reader->error < 0 ? failed(r, reader) : RECOVER_DAMAGED;
+}
+
+static enum recover_result read_checkpoint(struct recovering *r, uint64_t seq)
+{
+    char name[DISK_NAME_MAX];
+    struct reader reader;
+    struct file_header header;
+    uint32_t version;
+    enum recover_result result = RECOVER_DAMAGED;
+    checkpoint_name(seq, name);
+    if (reader_open(&reader, r->disk, name) < 0) {
+        result = failed(r, &reader);
+        goto end;
+    }
+    r->total_bytes += reader.size;
+    if (!reader_have(&reader, FILE_HEADER_BYTES)) {
+        result = reader.error < 0 ? failed(r, &reader) : RECOVER_DAMAGED;
+        goto end;
+    }
+    enum file_header_found what = file_header_read(&header, reader_bytes(&reader), &version);
+    if (what == FILE_HEADER_UNKNOWN) {
+        result = unknown_format(r, name, version);
+        goto end;
+    }
+    if (what != FILE_HEADER_GOOD || header.kind != FILE_CHECKPOINT || header.seq != seq) {
+        goto end;
+    }
+    reader_pass(&reader, FILE_HEADER_BYTES);
+    result = read_parts(r, &reader, &header);
+    if (result == RECOVER_CLEAN && !same_directory(r, header.id)) {
+        say(r->found, "%s: it is of another server's directory", name);
+        result = RECOVER_FAILED;
+    }
+end:
+    if (result == RECOVER_DAMAGED) {
+        say(r->found, "%s: byte %" PRIu64 ": damaged, or not whole", name, reader.at);
+    }
+    r->passed_bytes += reader.size;
+    r->found->checkpoint_bytes = reader.size;
+    reader_close(&reader);
+    return result;
+}
+
+/* The newest whole one. CLEAN also where there is none at all; DAMAGED where all are damaged: the log may still reach back to
+ * the beginning. */
+static enum recover_result read_newest_checkpoint(struct recovering *r)
+{
+    struct recovery *found = r->found;
+    for (size_t i = r->checkpoints.count; i > 0; i--) {
+        uint64_t seq = r->checkpoints.numbers[i - 1];
+        enum recover_result result = read_checkpoint(r, seq);
+        if (result == RECOVER_CLEAN) {
+            found->has_checkpoint = true;
+            found->checkpoint = seq;
+            found->last = seq;
+            return RECOVER_CLEAN;
+        }
+        if (result == RECOVER_FAILED || found->damaged_count == RECOVER_DAMAGED_MAX) {
+            return result;
+        }
+        found->damaged[found->damaged_count++] = seq;
+        r->sink->reset(r->sink->arg);
+    }
+    found->checkpoint_keys = 0;
+    return found->damaged_count > 0 ? RECOVER_DAMAGED : RECOVER_CLEAN;
+}
+
+/* --- the log --- */
+
+/* Bytes at the front of the window that are zero. */
+static size_t zeros_ahead(const struct reader *r)
+{
+    size_t have = buf_len(&r->window);
+    const char *bytes = reader_bytes(r);
+    size_t zeros = 0;
+    while (zeros + 64 <= have && bytes[zeros] == 0 && memcmp(bytes + zeros, bytes + zeros + 1, 63) == 0) {
+        zeros += 64;
+    }
+    while (zeros < have && bytes[zeros] == 0) {
+        zeros++;
+    }
+    return zeros;
+}
+
+/* Whether from here on a record stands that says that commit seq was on disk when it was written. *end: the last byte that
+ * is not zero. Goes through all that is left. */
+static bool proves_synced(struct reader *r, uint64_t seq, uint64_t *end)
+{
+    bool proven = false;
+    struct record_header h;
+    *end = 0;
+    while (reader_have(r, 1)) {
+        size_t zeros = zeros_ahead(r);
+        if (zeros >= RECORD_HEADER_BYTES) {
+            reader_pass(r, zeros - RECORD_HEADER_BYTES + 1); /* no header begins so that all of it is zero */
+            continue;
+        }
+        if (*reader_bytes(r) != 0) {
+            *end = r->at + 1;
+        }
+        if (!proven && reader_have(r, RECORD_HEADER_BYTES) && record_header_read(&h, reader_bytes(r)) && h.synced >= seq) {
+            proven = true;
+        }
+        reader_pass(r, 1);
+    }
+    return proven;
+}
+
+/* No valid record stands at the reader's place, in the last segment that is in use. */
+static enum recover_result judge_tail(struct recovering *r, struct reader *reader)
+{
+    struct recovery *found = r->found;
+    uint64_t at = reader->at;
+    uint64_t end;
+    found->segment_at = at;
+    bool proven = proves_synced(reader, found->last + 1, &end);
+    found->tail_bytes = end > at ? end - at : 0;
+    if (reader->error < 0) {
+        return failed(r, reader);
+    }
+    if (proven) {
+        say(found, "%s: byte %" PRIu64 ": commit %" PRIu64 " is damaged, and a record behind it says that it had been on disk", reader->name,
+            at, found->last + 1);
+        return RECOVER_DAMAGED;
+    }
+    if (found->last < found->checkpoint) {
+        say(found, "%s: byte %" PRIu64 ": the log ends at commit %" PRIu64 ", but there is a checkpoint of commit %" PRIu64, reader->name, at,
+            found->last, found->checkpoint);
+        return RECOVER_DAMAGED;
+    }
+    if (found->tail_bytes > 0) {
+        say(found,
+            "%s: byte %" PRIu64 ": %" PRIu64 " bytes behind commit %" PRIu64 " are no whole commit: a write that was not finished and not "
+            "acknowledged, or damage to the last synced batch",
+            reader->name, at, found->tail_bytes, found->last);
+        return RECOVER_TORN;
+    }
+    return RECOVER_CLEAN;
+}
+
+static bool rest_is_zero(struct reader *r)
+{
+    while (reader_have(r, 1)) {
+        size_t have = buf_len(&r->window);
+        if (zeros_ahead(r) < have) {
+            return false;
+        }
+        reader_pass(r, have);
+    }
+    return true;
+}
+
+/* Reads the records of a segment whose header has been passed. `follows`: a later segment is in use. */
+static enum recover_result read_records(struct recovering *r, struct reader *reader, struct place *place, bool follows)
+{
+    struct recovery *found = r->found;
+    struct record_header h;
+    struct slice payload;
+    while (read_record(reader, place, FILE_LOG, &h, &payload)) {
+        place->chain = h.check;
+        place->last = h.seq;
+        found->chain = h.check;
+        found->last = h.seq;
+        if (h.kind == RECORD_COMMIT && h.seq > found->checkpoint) {
+            if (r->sink->commit(r->sink->arg, h.seq, payload) < 0) {
+                return no_memory(r, reader->name);
+            }
+            found->commits++;
+        }
+        reader_pass(reader, RECORD_HEADER_BYTES + h.length);
+        found->segment_at = reader->at;
+        progress(r, reader->at);
+    }
+    if (reader->error < 0) {
+        return failed(r, reader);
+    }
+    if (!follows) {
+        return judge_tail(r, reader);
+    }
+    uint64_t at = reader->at;
+    if (!rest_is_zero(reader)) {
+        say(found, "%s: byte %" PRIu64 ": commit %" PRIu64 " is damaged, and the log goes on in the next segment", reader->name, at, place->last + 1);
+        return reader->error < 0 ? failed(r, reader) : RECOVER_DAMAGED;
+    }
+    return RECOVER_CLEAN;
+}
+
+/* Whether a segment's header continues the log where the one before has ended; the first one may begin anywhere. */
+static bool continues(const struct recovery *found, const struct file_header *header, bool first)
+{
+    return first || FAULT(chain_not_checked) || (header->seq == found->last && header->chain == found->chain);
+}
+
+static enum recover_result read_segment(struct recovering *r, uint64_t number, bool first, bool follows)
+{
+    struct recovery *found = r->found;
+    char name[DISK_NAME_MAX];
+    struct reader reader;
+    struct file_header header;
+    uint32_t version;
+    enum recover_result result;
+    log_name(number, name);
+    if (reader_open(&reader, r->disk, name) < 0) {
+        result = failed(r, &reader);
+        goto end;
+    }
+    r->total_bytes += reader.size;
+    bool has_header = reader_have(&reader, FILE_HEADER_BYTES) &&
+                      file_header_read(&header, reader_bytes(&reader), &version) == FILE_HEADER_GOOD;
+    found->segment = number;
+    found->segment_at = 0;
+    found->segments++;
+    if (reader.error < 0) {
+        result = failed(r, &reader);
+    } else if (!has_header && !follows) {
+        result = judge_tail(r, &reader);
+    } else if (!has_header || header.kind != FILE_LOG || header.number != number || !continues(found, &header, first)) {
+        say(found, "%s: byte 0: the header is damaged, or does not continue the segment before it", name);
+        result = RECOVER_DAMAGED;
+    } else if (!same_directory(r, header.id)) {
+        say(found, "%s: it is of another server's directory", name);
+        result = RECOVER_FAILED;
+    } else {
+        struct place place = {header.check, header.seq};
+        found->chain = header.check;
+        found->last = header.seq;
+        found->segment_at = FILE_HEADER_BYTES;
+        reader_pass(&reader, FILE_HEADER_BYTES);
+        result = read_records(r, &reader, &place, follows);
+    }
+end:
+    r->passed_bytes += reader.size;
+    found->log_bytes += reader.at;
+    reader_close(&reader);
+    return result;
+}
+
+enum segment_state { SEGMENT_UNUSED, SEGMENT_USED, SEGMENT_BAD, SEGMENT_REFUSED };
+
+/* What a segment's header says; without reading more of it. */
+static enum segment_state look_at(struct recovering *r, uint64_t number, uint64_t *seq)
+{
+    char name[DISK_NAME_MAX];
+    struct reader reader;
+    struct file_header header;
+    uint32_t version;
+    enum segment_state state = SEGMENT_BAD;
+    log_name(number, name);
+    if (reader_open(&reader, r->disk, name) < 0) {
+        failed(r, &reader);
+        reader_close(&reader);
+        return SEGMENT_REFUSED;
+    }
+    if (reader_have(&reader, FILE_HEADER_BYTES)) {
+        switch (file_header_read(&header, reader_bytes(&reader), &version)) {
+        case FILE_HEADER_GOOD:
+            *seq = header.seq;
+            state = SEGMENT_USED;
+            break;
+        case FILE_HEADER_ZERO:
+            state = rest_is_zero(&reader) ? SEGMENT_UNUSED : SEGMENT_BAD;
+            break;
+        case FILE_HEADER_UNKNOWN:
+            unknown_format(r, name, version);
+            state = SEGMENT_REFUSED;
+            break;
+        case FILE_HEADER_BAD:
+        default:
+            break;
+        }
+    } else if (reader.error == 0) {
+        state = rest_is_zero(&reader) ? SEGMENT_UNUSED : SEGMENT_BAD; /* shorter than a header */
+    }
+    if (reader.error < 0) {
+        failed(r, &reader);
+        state = SEGMENT_REFUSED;
+    }
+    reader_close(&reader);
+    return state;
+}
+
+struct span {
+    size_t first; /* index of the first segment to be read */
+    size_t last;  /* of the last one */
+    bool any;
+    bool broken; /* behind the last one, one is missing */
+};
+
+/* Which segments are to be read. Those made ahead stand behind those in use. */
+static enum recover_result choose_segments(struct recovering *r, struct span *span)
+{
+    struct names *s = &r->segments;
+    bool reaches = false; /* one begins at or before the checkpoint */
+    bool begins = false;  /* one has a header */
+    *span = (struct span){0};
+    for (size_t i = 0; i < s->count; i++) {
+        uint64_t seq = 0;
+        enum segment_state state = look_at(r, s->numbers[i], &seq);
+        if (state == SEGMENT_REFUSED) {
+            return RECOVER_FAILED;
+        }
+        if (state == SEGMENT_UNUSED) {
+            continue;
+        }
+        bool may_be_first = state == SEGMENT_USED && seq <= r->found->checkpoint;
+        if (may_be_first || !span->any) {
+            span->first = i;
+        }
+        reaches = reaches || may_be_first;
+        begins = begins || state == SEGMENT_USED;
+        span->last = i;
+        span->any = true;
+    }
+    if (begins && !reaches) {
+        say(r->found, "the log begins after commit %" PRIu64 ", the newest that is known otherwise: commits are missing",
+            r->found->checkpoint);
+        return RECOVER_DAMAGED;
+    }
+    for (size_t i = span->first + 1; span->any && i <= span->last; i++) {
+        if (s->numbers[i] != s->numbers[i - 1] + 1) {
+            span->last = i - 1;
+            span->broken = true;
+        }
+    }
+    return RECOVER_CLEAN;
+}
+
+static enum recover_result read_log(struct recovering *r, bool needs_all)
+{
+    struct span span;
+    enum recover_result result = choose_segments(r, &span);
+    if (result != RECOVER_CLEAN) {
+        return result;
+    }
+    if (!span.any) {
+        return needs_all ? RECOVER_DAMAGED : RECOVER_CLEAN; /* `problem` tells of the checkpoint */
+    }
+    for (size_t i = span.first; i <= span.last; i++) {
+        result = read_segment(r, r->segments.numbers[i], i == span.first, i < span.last || span.broken);
+        if (result != RECOVER_CLEAN) {
+            return result;
+        }
+    }
+    if (span.broken) {
+        say(r->found, "segments of the log are missing behind number %" PRIx64 ", commit %" PRIu64, r->found->segment,
+            r->found->last);
+        return RECOVER_DAMAGED;
+    }
+    return result;
+}
+
+enum recover_result recover_read(struct disk *d, const struct recover_sink *sink, struct recovery *found)
+{
+    *found = (struct recovery){0};
+    struct recovering r = {.disk = d, .sink = sink, .found = found};
+    enum recover_result result = RECOVER_FAILED;
+    if (list_names(&r) == 0) {
+        result = read_newest_checkpoint(&r);
+        if (result != RECOVER_FAILED) {
+            result = read_log(&r, result == RECOVER_DAMAGED);
+        }
+    }
+    free(r.checkpoints.numbers);
+    free(r.segments.numbers);
+    return result;
+}
+
+/* --- settling --- */
+
+struct settling {
+    struct disk *disk;
+    const struct recovery *found;
+    int error; /* the first one */
+};
+
+static void keep_error(struct settling *s, int rc)
+{
+    s->error = s->error < 0 || rc >= 0 ? s->error : rc;
+}
+
+static void move_aside(struct settling *s, const char *name)
+{
+    char saved[2 * DISK_NAME_MAX];
+    snprintf(saved, sizeof(saved), "saved-%s", name);
+    keep_error(s, s->disk->ops->rename(s->disk, name, saved));
+}
+
+/* A copy of what is about to be cut; one of an attempt that was interrupted is replaced. */
+static void save_tail(struct settling *s, int file)
+{
+    struct disk *d = s->disk;
+    char saved[DISK_NAME_MAX];
+    snprintf(saved, sizeof(saved), "saved-log-%016" PRIx64 "-%" PRIx64, s->found->segment, s->found->segment_at);
+    d->ops->remove(d, saved);
+    int copy = d->ops->open(d, saved, DISK_CREATE);
+    if (copy < 0) {
+        keep_error(s, copy);
+        return;
+    }
+    char *bytes = malloc(READ_AT_ONCE);
+    keep_error(s, bytes == NULL ? -ENOMEM : 0);
+    for (uint64_t done = 0; s->error == 0 && done < s->found->tail_bytes;) {
+        uint64_t left = s->found->tail_bytes - done;
+        size_t size = left < READ_AT_ONCE ? (size_t)left : READ_AT_ONCE;
+        ssize_t got = disk_read_all(d, file, bytes, size, s->found->segment_at + done);
+        keep_error(s, got < 0 ? (int)got : disk_write_all(d, copy, bytes, (size_t)got, done));
+        done += size;
+    }
+    free(bytes);
+    keep_error(s, s->error == 0 ? d->ops->sync(d, copy) : 0);
+    keep_error(s, d->ops->close(d, copy));
+    keep_error(s, s->error == 0 ? d->ops->sync_names(d) : 0);
+}
+
+/* The segment in which the log ends: without its tail, and on disk. */
+static void settle_last(struct settling *s)
+{
+    struct disk *d = s->disk;
+    char name[DISK_NAME_MAX];
+    if (s->found->segment == 0) {
+        return;
+    }
+    log_name(s->found->segment, name);
+    if (s->found->segment_at == 0) {
+        move_aside(s, name);
+        return;
+    }
+    int file = d->ops->open(d, name, DISK_WRITE);
+    if (file < 0) {
+        keep_error(s, file);
+        return;
+    }
+    if (s->found->tail_bytes > 0) {
+        save_tail(s, file);
+        keep_error(s, s->error == 0 ? d->ops->truncate(d, file, s->found->segment_at) : 0);
+    }
+    keep_error(s, s->error == 0 ? d->ops->sync(d, file) : 0);
+    keep_error(s, d->ops->close(d, file));
+}
+
+/* Those behind the end were made ahead and not used; or what they hold is given up. */
+static void settle_behind(struct recovering *r, struct settling *s, uint64_t end)
+{
+    for (size_t i = 0; i < r->segments.count; i++) {
+        uint64_t number = r->segments.numbers[i];
+        uint64_t seq;
+        char name[DISK_NAME_MAX];
+        if (number <= end || s->error < 0) {
+            continue;
+        }
+        log_name(number, name);
+        if (look_at(r, number, &seq) == SEGMENT_UNUSED) {
+            keep_error(s, s->disk->ops->remove(s->disk, name));
+        } else {
+            move_aside(s, name);
+        }
+    }
+}
+
+int recover_settle(struct disk *d, const struct recovery *found, struct log *log)
+{
+    static const struct recover_sink nobody = {0};
+    static const char *const unfinished[] = {"log-next.tmp", "checkpoint.tmp"};
+    struct recovery scratch = *found;
+    struct recovering r = {.disk = d, .sink = &nobody, .found = &scratch};
+    struct settling s = {.disk = d, .found = found};
+    bool behind = found->last < found->checkpoint; /* nothing of the log is needed, and it cannot be continued */
+    uint64_t highest = 0;
+    keep_error(&s, list_names(&r));
+    if (s.error == 0 && r.segments.count > 0) {
+        highest = r.segments.numbers[r.segments.count - 1];
+    }
+    for (size_t i = 0; i < sizeof(unfinished) / sizeof(unfinished[0]); i++) {
+        int rc = d->ops->remove(d, unfinished[i]);
+        keep_error(&s, rc == -ENOENT ? 0 : rc);
+    }
+    for (size_t i = 0; i < found->damaged_count && s.error == 0; i++) {
+        char name[DISK_NAME_MAX];
+        checkpoint_name(found->damaged[i], name);
+        move_aside(&s, name);
+    }
+    if (s.error == 0 && !behind) {
+        settle_last(&s);
+    }
+    settle_behind(&r, &s, behind ? 0 : found->segment);
+    keep_error(&s, s.error == 0 ? d->ops->sync_names(d) : 0);
+    uint64_t number = behind ? highest : found->segment_at == 0 && found->segment > 0 ? found->segment - 1 : found->segment;
+    uint64_t last = behind ? found->checkpoint : found->last;
+    *log = (struct log){.disk = d, .id = found->id, .file = -1, .number = number, .chain = behind ? 0 : found->chain,
+                        .last = last, .synced = last, .segment_bytes = log->segment_bytes};
+    free(r.checkpoints.numbers);
+    free(r.segments.numbers);
+    return s.error;
+}
