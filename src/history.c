@@ -323,7 +323,8 @@ static bool sweep_closed(struct history *h)
 static bool sweep_tombstone(struct history *h, struct generation *current)
 {
     struct entry *e = current->tombs_first;
-    if (e == NULL || (h->oldest != NULL && h->oldest->seq < entry_version(e)) || entry_version(e) > h->settled) {
+    if (e == NULL || (h->oldest != NULL && h->oldest->seq < entry_version(e)) ||
+        (h->unsettled > 0 && entry_version(e) >= h->unsettled)) {
         return false;
     }
     history_remove(h, current, e);

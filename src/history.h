@@ -63,7 +63,7 @@ struct history {
     struct snapshot *spare;   /* freed ones, for the next openings */
     struct generation *dying; /* generations to be freed in slices */
     size_t bytes;             /* of kept versions, tombstones and old generations */
-    uint64_t settled;         /* tombstones of later commits stay: what they say is not durable yet. UINT64_MAX: none must */
+    uint64_t unsettled;       /* tombstones of commits from this one on stay: they are not durable yet; 0: none must */
 };
 
 /* Frees everything; the current generation is the caller's. */

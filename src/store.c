@@ -16,7 +16,6 @@
 int store_init(struct store *st, const struct store_limits *limits, unsigned bits)
 {
     *st = (struct store){.limits = limits, .bits = bits};
-    st->history.settled = UINT64_MAX;
     st->current = generation_new(bits);
 #ifdef TXKV_FAULTS
     (void)dict_init(&st->half, 0);
@@ -697,13 +696,13 @@ static bool evacuate(struct store *st, size_t steps)
 void store_use_journal(struct store *st, struct journal *journal)
 {
     st->journal = journal;
-    st->history.settled = journal->holds ? st->seq : UINT64_MAX;
+    st->history.unsettled = journal->holds ? st->seq + 1 : 0;
 }
 
 void store_settled(struct store *st, uint64_t seq)
 {
     if (st->journal->holds) {
-        st->history.settled = seq;
+        st->history.unsettled = seq + 1;
     }
 }
 
