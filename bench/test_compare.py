@@ -12,7 +12,7 @@ sys.path.insert(0, HERE)
 from comparison import report, servers, stats
 from comparison.rows import OWN, QUICK, ROWS, Goal, Metric, Row
 
-WORDS = {'keys': '1k', 'big': '2k', 'idle': '10', 'duration': 1, 'churn': 1, 'churn_s': 1}
+WORDS = {'keys': '1k', 'big': '2k', 'many': '3k', 'idle': '10', 'duration': 1, 'churn': 1, 'churn_s': 1}
 
 
 def result(rounds, goals, metrics=(Metric('cpu', 'CPU', 'ns'),)):

@@ -365,6 +365,16 @@ static uint64_t fold(const char *name, size_t len)
     return word & 0xdfdfdfdfdfdfdfdfULL;
 }
 
+static __attribute__((noinline)) const struct command *find_long(struct slice name)
+{
+    for (size_t i = 0; i < TABLE_SIZE && name.len > 0; i++) {
+        if (strlen(table[i].name) == name.len && strncasecmp(table[i].name, name.data, name.len) == 0) {
+            return &table[i];
+        }
+    }
+    return NULL;
+}
+
 const struct command *command_find(struct slice name)
 {
     static uint64_t folded[TABLE_SIZE];
@@ -375,13 +385,12 @@ const struct command *command_find(struct slice name)
             folded[i] = fold(table[i].name, lengths[i] < FOLDED ? lengths[i] : FOLDED);
         }
     }
-    if (name.len == 0) {
-        return NULL;
+    if (name.len == 0 || name.len > FOLDED) {
+        return find_long(name);
     }
-    uint64_t wanted = fold(name.data, name.len < FOLDED ? name.len : FOLDED);
+    uint64_t wanted = fold(name.data, name.len);
     for (size_t i = 0; i < TABLE_SIZE; i++) {
-        if (folded[i] == wanted && lengths[i] == name.len &&
-            (name.len <= FOLDED || strncasecmp(name.data + FOLDED, table[i].name + FOLDED, name.len - FOLDED) == 0)) {
+        if (folded[i] == wanted && lengths[i] == name.len) {
             return &table[i];
         }
     }

@@ -155,17 +155,10 @@ int committer_start(struct committer *c, uv_loop_t *loop)
     c->segment = 0;
     c->made = c->log.number;
     c->marked = true;
-    int rc = log_make(&c->log, c->made + 1);
-    if (rc < 0) {
-        fprintf(stderr, "txkv-server: the first segment of the log cannot be made: %s\n", strerror(-rc));
-        return -1;
-    }
-    c->made++;
-    journal_add_spare(j);
     store_use_journal(&c->engine->store, j);
     uv_timer_init(loop, &c->timer);
     c->timer.data = c;
-    rc = worker_init(&c->writer, loop, write_task, on_written, c);
+    int rc = worker_init(&c->writer, loop, write_task, on_written, c);
     if (rc == 0 && (rc = worker_init(&c->maker, loop, make_task, on_made, c)) < 0) {
         worker_stop(&c->writer);
     }
@@ -174,6 +167,7 @@ int committer_start(struct committer *c, uv_loop_t *loop)
         return -1;
     }
     uv_timer_start(&c->timer, on_timer, TIMER_MS, TIMER_MS);
+    committer_pump(c); /* the first segment is made while clients are served already */
     return 0;
 }
 

@@ -42,7 +42,7 @@ struct committer {
     uv_timer_t timer;
 };
 
-/* Starts on a log that recover_settle has set up, and makes its first segment. 0, or -1 with one line on stderr. */
+/* Starts on a log that recover_settle has set up. 0, or -1 with one line on stderr. */
 int committer_start(struct committer *c, uv_loop_t *loop);
 
 /* After each tick: hands over what has come together. */

@@ -62,6 +62,7 @@ void session_unwait(struct session *s)
     s->waits = false;
     s->engine->blocked -= s->blocked;
     s->blocked = false;
+    s->stalled = false;
 }
 
 static void drop_done_holds(struct session *s)
@@ -84,6 +85,7 @@ void engine_wake(struct engine *e, void (*wake)(struct session *s, void *arg), v
         next = s->wait_next;
         s->waits = false;
         s->blocked = false;
+        s->stalled = s->errand != NULL;
         drop_done_holds(s);
         if (s->hold_count > 0) {
             wait_for_journal(s);
@@ -138,13 +140,11 @@ static size_t record_bytes(const struct session *s, const struct request *r)
 
 bool session_admits(struct session *s, const struct request *r)
 {
-    if (s->engine->store.journal == NULL) {
-        return true;
-    }
     size_t bytes = record_bytes(s, r);
     if (bytes == 0 || journal_admit(s->engine->store.journal, bytes) != JOURNAL_LATER) {
         return true; /* where there is no space, session_run says so */
     }
+    s->stalled = true;
     s->blocked = true;
     s->engine->blocked++;
     wait_for_journal(s);
@@ -175,6 +175,7 @@ void session_ask(struct session *s, enum errand_kind kind, struct slice name)
     memcpy(errand->name, name.data, name.len);
     errand->session = s;
     s->errand = errand;
+    s->stalled = true;
     struct errand **last = &s->engine->errands;
     while (*last != NULL) {
         last = &(*last)->next;
@@ -187,6 +188,7 @@ void errand_done(struct errand *errand, int err, const char *text, void (*wake)(
     struct session *s = errand->session;
     if (s != NULL) {
         s->errand = NULL;
+        s->stalled = s->blocked;
         if ((text == NULL ? s->proto->ok(&s->out) : s->proto->error(&s->out, err, text)) < 0) {
             s->state = SESSION_BROKEN;
         }
@@ -219,7 +221,7 @@ size_t session_pending(const struct session *s)
 
 bool session_can_run(const struct session *s)
 {
-    return s->state == SESSION_OPEN && !s->blocked && s->errand == NULL &&
+    return s->state == SESSION_OPEN && !s->stalled &&
            (session_pending(s) <= s->engine->limits.pending_bytes || FAULT(no_output_limit));
 }
 
@@ -290,22 +292,34 @@ static bool lacks_space(struct session *s, const struct request *r)
     return bytes > 0 && journal_admit(s->engine->store.journal, bytes) == JOURNAL_NO_SPACE;
 }
 
-/* Runs the command; where commits are to be durable before they are shown, its answer waits for what it depends on. */
-static void run_command(struct session *s, const struct request *r, size_t mark)
+/* As run_command, with a journal: where commits are to be durable before they are shown, the answer waits for what it depends
+ * on. Out of line: a server in memory only, which never runs it, should not save its registers. */
+static __attribute__((noinline)) void run_recorded(struct session *s, const struct request *r, size_t mark)
 {
     struct store *st = &s->engine->store;
     uint64_t before = st->seq;
+    if (lacks_space(s, r)) {
+        run_without_space(s);
+        return;
+    }
     st->observed = 0;
     r->command->run(s, r);
-    bool wrote = st->seq != before;
-    s->last_seq = wrote ? st->seq : s->last_seq;
-    const struct journal *j = s->engine->store.journal;
-    if (j != NULL && j->holds && !FAULT(acknowledged_early)) {
-        uint64_t needed = wrote ? st->seq : st->observed;
-        if (needed > j->durable) {
-            hold(s, mark, needed);
-        }
+    uint64_t needed = st->seq != before ? st->seq : st->observed;
+    if (st->journal->holds && needed > st->journal->durable && !FAULT(acknowledged_early)) {
+        hold(s, mark, needed);
     }
+}
+
+static void run_command(struct session *s, const struct request *r, size_t mark)
+{
+    const struct store *st = &s->engine->store;
+    uint64_t before = st->seq;
+    if (st->journal != NULL) {
+        run_recorded(s, r, mark);
+    } else {
+        r->command->run(s, r);
+    }
+    s->last_seq = st->seq != before ? st->seq : s->last_seq;
 }
 
 void session_run(struct session *s, const struct request *r)
@@ -323,8 +337,6 @@ void session_run(struct session *s, const struct request *r)
         session_answer(s, s->proto->error(&s->out, ERR_INTX, "a transaction is open and goes on; COMMIT or ROLLBACK ends it"));
     } else if (r->error < 0) {
         run_wrong(s, r);
-    } else if (s->engine->store.journal != NULL && lacks_space(s, r)) {
-        run_without_space(s);
     } else {
         run_command(s, r, mark);
     }

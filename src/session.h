@@ -61,9 +61,10 @@ struct session {
     uint64_t out_base; /* bytes that were ever consumed from `out` */
     struct hold holds[SESSION_HOLDS_MAX];
     unsigned hold_count;
+    bool stalled;             /* it runs nothing: `blocked`, or it waits for its errand */
     bool blocked;             /* its next request waits for room in the journal */
     bool waits;               /* stands in the engine's list */
-    struct errand *errand;    /* it waits for this to be done */
+    struct errand *errand;    /* NULL, or what it waits for to be done */
     struct session *wait_prev;
     struct session *wait_next;
     size_t decoded; /* bytes of `in` behind its head that belong to requests not yet run */
@@ -90,7 +91,7 @@ void session_init(struct session *s, struct engine *engine);
 /* Discards an open transaction, frees the buffers. */
 void session_deinit(struct session *s);
 
-/* Whether a request may run now. If not, the session waits until the journal has room: session_wake. */
+/* With a journal: whether a request may run now. If not, the session waits until there is room for its record. */
 bool session_admits(struct session *s, const struct request *r);
 
 /* Runs one request that was admitted: exactly one answer (none for QUIT, and for quiet transactions). */

@@ -103,13 +103,11 @@ static void end_record(struct store *st, size_t start, uint64_t seq)
     journal_committed(st->journal, seq);
 }
 
-static void record_one_put(struct store *st, struct slice key, struct slice value)
+static __attribute__((noinline)) void record_one_put(struct store *st, struct slice key, struct slice value)
 {
-    if (st->journal != NULL) {
-        size_t start = begin_record(st, st->seq);
-        must(record_put(&st->journal->pending, key, value));
-        end_record(st, start, st->seq);
-    }
+    size_t start = begin_record(st, st->seq);
+    must(record_put(&st->journal->pending, key, value));
+    end_record(st, start, st->seq);
 }
 
 static void record_one_delete(struct store *st, struct slice key)
@@ -223,16 +221,29 @@ static bool needs_tombstones(const struct store *st)
     return wanted && !FAULT(deletes_not_versioned);
 }
 
+/* Out of line, as some others here: the registers that it needs would cost a server in memory only, which never runs it. */
+
+/* Before one command changes `live`, or what is not there: -1 without memory. */
+static __attribute__((noinline)) int prepare_to_record(struct store *st, const struct entry *live, size_t bytes)
+{
+    if (reserve_record(st, store_command_bytes(bytes)) < 0) {
+        return -1;
+    }
+    preserve(st, live);
+    return 0;
+}
+
 static int set_now(struct store *st, struct slice key, uint32_t hash, struct slice value)
 {
     struct entry *old = dict_find(&st->current->dict, key, hash);
-    if (reserve_record(st, store_command_bytes(key.len + value.len)) < 0) {
+    if (st->watched && prepare_to_record(st, old, key.len + value.len) < 0) {
         return ERR_FULL;
     }
-    preserve(st, old);
     if (old != NULL && !history_needs(&st->history, entry_version(old)) && entry_overwrite(old, value)) {
         history_touch(old, ++st->seq);
-        record_one_put(st, key, entry_value(old));
+        if (st->journal != NULL) {
+            record_one_put(st, key, entry_value(old));
+        }
         return 0;
     }
     if (old == NULL && dict_needs_table(&st->current->dict, hash) && dict_reserve(1) < 0) {
@@ -243,7 +254,9 @@ static int set_now(struct store *st, struct slice key, uint32_t hash, struct sli
         return ERR_FULL;
     }
     ++st->seq;
-    record_one_put(st, key, value);
+    if (st->journal != NULL) {
+        record_one_put(st, key, value);
+    }
     publish(st, old, fresh, st->seq);
     relieve(st, 1);
     return 0;
@@ -286,7 +299,9 @@ static struct entry *find_as_of(struct store *st, const struct txn *t, struct sl
     struct entry *e = t == NULL || FAULT(snapshot_not_honoured)
                           ? dict_find(&st->current->dict, key, hash)
                           : history_find(st->current, key, hash, txn_seq(t), &st->steps);
-    observe_entry(st, e, t == NULL ? UINT64_MAX : txn_seq(t));
+    if (st->journal != NULL) {
+        observe_entry(st, e, t == NULL ? UINT64_MAX : txn_seq(t));
+    }
     return e == NULL || entry_is_tombstone(e) ? NULL : e;
 }
 
@@ -696,6 +711,7 @@ static bool evacuate(struct store *st, size_t steps)
 void store_use_journal(struct store *st, struct journal *journal)
 {
     st->journal = journal;
+    st->watched = true;
     st->history.unsettled = journal->holds ? st->seq + 1 : 0;
 }
 
@@ -748,11 +764,13 @@ void store_walk_begin(struct store *st)
 {
     assert(!st->walk.active);
     walk_begin(&st->walk, st->current, st->seq);
+    st->watched = true;
 }
 
 void store_walk_end(struct store *st)
 {
     walk_end(&st->walk, &st->history);
+    st->watched = st->journal != NULL;
 }
 
 bool store_tend(struct store *st)

@@ -21,13 +21,14 @@ struct store {
     const struct store_limits *limits; /* borrowed */
     struct journal *journal;           /* borrowed; where commits are recorded, NULL for a store in memory only */
     struct walk walk;                  /* the one that makes a checkpoint */
+    bool watched;                      /* there is a journal, or a walk is under way: they see a change before it is made */
     struct history history;
     struct generation *current;
     uint64_t seq;            /* of the newest commit; 0 = none yet */
     uint64_t keyset_version; /* of the newest commit that added or removed a key */
     uint64_t keys;           /* keys that exist */
     uint64_t expired;        /* transactions expired so far */
-    uint64_t observed;       /* newest commit that an answer since depends on; whoever asks sets it to 0 before */
+    uint64_t observed;       /* with a journal: newest commit that an answer depends on; whoever asks sets it to 0 before */
     size_t changes;          /* writes since the last store_tend */
     uint64_t steps;          /* keys that commands went through beyond the one that each may have; for fairness */
     unsigned bits;           /* log2 of the partitions */

@@ -75,7 +75,7 @@ static void execute(struct tick *t)
         size_t consumed = t->requests[i].raw.consumed;
         s->group_requests--;
         s->decoded -= consumed;
-        if (may_run(s) && session_admits(s, &t->requests[i])) {
+        if (may_run(s) && (s->engine->store.journal == NULL || session_admits(s, &t->requests[i]))) {
             execute_one(s, &t->requests[i]);
             buf_consume(&s->in, consumed);
         } else {

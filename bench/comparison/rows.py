@@ -28,14 +28,15 @@ class Scale:
     warmup: float
     keys: int
     big: int         # keys where there are many
+    many: int        # keys that are read back from disk
     churn: int       # the least number of slices of overwriting and deleting, each of 0.25 operations a key
     churn_s: float   # and how long it goes on at least
     idle: int        # connections
     values: dict = field(default_factory=dict)  # keys, by size of the value
 
 
-FULL = Scale(5, 3, 0.5, 1_000_000, 10_000_000, 16, 60, 10_000, {KIB: 100_000, 64 * KIB: 2000, MIB: 128})
-QUICK = Scale(2, 0.3, 0.1, 50_000, 100_000, 4, 1, 1000, {KIB: 10_000, 64 * KIB: 200, MIB: 16})
+FULL = Scale(5, 3, 0.5, 1_000_000, 10_000_000, 5_000_000, 16, 60, 10_000, {KIB: 100_000, 64 * KIB: 2000, MIB: 128})
+QUICK = Scale(2, 0.3, 0.1, 50_000, 100_000, 50_000, 4, 1, 1000, {KIB: 10_000, 64 * KIB: 200, MIB: 16})
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Row:
     connections: Callable = lambda scale: None  # that the servers must allow
     joined: tuple = ()    # further peers take part that speak one of these
     pipeline: int = 0     # the page shows it
+    durable: bool = False  # the servers keep every write on disk before they acknowledge it
+    restarts: bool = False  # measure starts the servers itself: it gets the Kind
 
 
 @dataclass
@@ -319,6 +322,95 @@ def beside_non_reader(run, server, _):
             'memory': max(0, server.memory('VmHWM') - before)}
 
 
+# On disk
+
+def durable_sets(connections):
+    def measure(run, server, _):
+        return cost(server, run.load_one(server, *run.timed('-t', 'set'), '-c', connections, '-r', run.scale.keys, '-d', VALUE))
+    return measure
+
+
+def durable_row(connections, least):
+    plural = 's' if connections > 1 else ''
+    return Row(f'durable-{connections}', f'Durable commits, {connections} connection{plural}',
+               f'{connections} connection{plural}, closed loop, pipeline 1, SET of values of 32 B, each on disk before it is '
+               'acknowledged (txkv: --data; Redis: appendonly yes, appendfsync always); {duration} s.', ('redis',), COST[1:] + COST[:1],
+               (Goal('commits a second', 'rps', least, 'redis', at_least=True),) if least else (),
+               durable_sets(connections), durable=True)
+
+
+READS = ('-t', 'get', '-c', 8, '-r', 10_000, '-d', VALUE, '--rate', 2000)
+
+
+def reads_beside_commits(run, server, _):
+    """The commits are to keys of another length, so that what is read is settled."""
+    run.preload(server, 10_000, VALUE)
+    alone = run.load_one(server, *run.timed(*READS))
+    committing = run.load_argv([server], '-t', 'set', '-c', 64, '-r', run.scale.keys, '--key-size', 24, '-d', VALUE,
+                               '--duration', 60 + 10 * run.scale.duration)
+    with run.processes.background(committing):
+        time.sleep(SETTLE_S)
+        beside = run.load_one(server, *run.timed(*READS))
+    return {'p99': beside['latency_p99_ns'], 'p50': beside['latency_p50_ns'], 'max': beside['latency_max_ns'],
+            'alone': alone['latency_p99_ns']}
+
+
+def timed_start(run, kind, data, more=()):
+    """Seconds until a server that finds data answers, and how many keys it has then."""
+    begin = time.monotonic()
+    with run.processes.server(kind, data=data, more=more) as server, Client(server) as client:
+        while not client.speaks():
+            time.sleep(0.01)
+        return time.monotonic() - begin, client.count()
+
+
+CHECKPOINT = {'text': b'CHECKPOINT\r\n', 'resp': b'*1\r\n$4\r\nSAVE\r\n'}
+# Filled without a sync for each write, and never rewritten meanwhile; both then have one file of all keys, or all commits.
+FILLING = {'txkv': ('--sync', 'none', '--checkpoint-log-bytes', '1000G'),
+           'redis': ('--appendfsync', 'no', '--auto-aof-rewrite-percentage', '0')}
+SNAPSHOT_ALONE = {'txkv': (), 'redis': ('--appendonly', 'no')}
+
+
+def recovery(run, kind, _):
+    keys = run.scale.many
+    filling, alone = FILLING[kind.name], SNAPSHOT_ALONE[kind.name]
+    found = {}
+    with run.processes.data_directory() as data:
+        with run.processes.server(kind, data=data, more=filling) as server:
+            run.preload(server, keys, 16)
+            run.processes.kill(server)
+        found['log'], count = timed_start(run, kind, data, filling)
+        if count != keys:
+            raise Failure(f'{count:,} keys are back from the log, not {keys:,}')
+    with run.processes.data_directory() as data:
+        with run.processes.server(kind, data=data, more=filling + alone) as server:
+            run.preload(server, keys, 16)
+            with Client(server) as client:
+                if b'OK' not in client.ask(CHECKPOINT[server.proto]):
+                    raise Failure('the checkpoint failed')
+            run.processes.kill(server)
+        found['snapshot'], count = timed_start(run, kind, data, filling + alone)
+        if count != keys:
+            raise Failure(f'{count:,} keys are back from the snapshot, not {keys:,}')
+    return {name: seconds * 1e9 for name, seconds in found.items()}
+
+
+DURABLE_ROWS = (
+    durable_row(1, 1.2), durable_row(16, None), durable_row(64, 2), durable_row(256, None),
+    Row('durable-reads', 'Reads of settled data beside 64 committing connections',
+        '8 connections, open loop of 2,000 GETs a second of keys that nobody writes, beside 64 connections that SET others in a '
+        'closed loop, each on disk before it is acknowledged; latency counts from when a request was due; {duration} s.', ('redis',),
+        (Metric('p99', 'p99 of the reads', 'us'), Metric('p50', 'p50', 'us'), Metric('max', 'longest', 'us'),
+         Metric('alone', 'p99 without the commits', 'us')), (Goal('p99 of the reads', 'p99', 0.2, 'redis'),),
+        reads_beside_commits, durable=True),
+    Row('recovery', 'Starting with {many} keys on disk',
+        'From the start of the process until it answers, with {many} keys of 16 B and values of 16 B: from a checkpoint (Redis: an '
+        'RDB file), and from the log of as many commits (Redis: its append-only file).', ('redis',),
+        (Metric('snapshot', 'from a checkpoint', 'ms'), Metric('log', 'from the log', 'ms')),
+        (Goal('from a checkpoint', 'snapshot', 0.5, 'redis'), Goal('from the log', 'log', 0.25, 'redis')), recovery, restarts=True),
+)
+
+
 ROWS = (
     closed_loop_row('pipeline-1', 1, (('redis', 0.78), ('null', 1.12))),
     closed_loop_row('pipeline-16', 16, (('redis', 0.4),)),
@@ -373,4 +465,5 @@ ROWS = (
          Metric('p99.9', 'p99.9', 'us'), Metric('max', 'longest', 'us'),
          Metric('memory', 'memory that the server took for it at most', 'MiB')),
         (Goal('p99 of the good client, to its own alone', 'p99', 3, OWN, 'alone'),), beside_non_reader),
+    *DURABLE_ROWS,
 )

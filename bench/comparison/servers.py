@@ -31,7 +31,7 @@ class Failure(Exception):
 
 @dataclass(frozen=True)
 class Kind:
-    """A server that can be started. {build}, {port} and {user} in its words are filled in."""
+    """A server that can be started. {build}, {dir}, {port} and {user} in its words are filled in; {data} is a directory."""
     name: str
     proto: str          # as txkv-benchmark calls it
     program: str
@@ -40,19 +40,21 @@ class Kind:
     connections: tuple  # what allows it {connections}
     says: Optional[str] = None  # prints its port so; else it is given a free one
     version: tuple = ('--version',)
+    durable: tuple = ()         # what makes it keep every write before it is acknowledged, in {data}
 
 
 TXKV = ('--bind', '127.0.0.1', '--port', '0')
 TXKV_SAYS = r'listening on 127\.0\.0\.1:(\d+)'
 KINDS = {kind.name: kind for kind in (
     Kind('txkv', 'text', '{build}/src/txkv-server', 'meson compile -C {build}', TXKV,
-         ('--max-connections', '{connections}'), TXKV_SAYS),
+         ('--max-connections', '{connections}'), TXKV_SAYS, durable=('--data', '{data}')),
     Kind('txkv-resp', 'resp', '{build}/src/txkv-server', 'meson compile -C {build}', TXKV,
-         ('--max-connections', '{connections}'), TXKV_SAYS),
+         ('--max-connections', '{connections}'), TXKV_SAYS, durable=('--data', '{data}')),
     # It has no limit for a client that does not read, and would take all memory of the machine.
     Kind('redis', 'resp', 'redis-server', 'apt install redis-server',
          ('--bind', '127.0.0.1', '--port', '{port}', '--save', '', '--appendonly', 'no',
-          '--dir', '{dir}', '--client-output-buffer-limit', 'normal 512mb 0 0'), ('--maxclients', '{connections}')),
+          '--dir', '{dir}', '--client-output-buffer-limit', 'normal 512mb 0 0'), ('--maxclients', '{connections}'),
+         durable=('--dir', '{data}', '--appendonly', 'yes', '--appendfsync', 'always')),
     Kind('memcached', 'memcache', 'memcached', 'apt install memcached',
          ('-l', '127.0.0.1', '-p', '{port}', '-t', '1', '-m', '16384', '-u', '{user}'), ('-c', '{connections}')),
     Kind('null', 'text', '{build}/bench/null-server', 'meson compile -C {build}', (), (),
@@ -68,6 +70,7 @@ class Server:
     host: str
     port: int
     pid: Optional[int] = None
+    process: Optional[subprocess.Popen] = None
 
     def target(self):
         """As txkv-benchmark takes it."""
@@ -173,27 +176,45 @@ class Processes:
             self.end(process)
 
     @contextlib.contextmanager
-    def server(self, target, connections=None):
-        """A fresh one of a Kind, ready, on the servers' core; a Server that somebody else runs is taken as it is."""
+    def data_directory(self):
+        """A new one for a server's files; gone when the block ends."""
+        path = tempfile.mkdtemp(prefix='data-', dir=self.dir)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def server(self, target, connections=None, data=None, more=()):
+        """A fresh one of a Kind, ready, on the servers' core; a Server that somebody else runs is taken as it is. With
+        a directory for data it keeps every write there; more: further arguments."""
         if isinstance(target, Server):
             yield target
             return
         words = {'build': self.build, 'dir': self.dir, 'port': 0 if target.says else free_port(),
-                 'connections': connections, 'user': pwd.getpwuid(os.geteuid()).pw_name}
-        argv = target.arguments + (target.connections if connections else ())
+                 'connections': connections, 'user': pwd.getpwuid(os.geteuid()).pw_name, 'data': data}
+        argv = target.arguments + (target.connections if connections else ()) + (target.durable if data else ()) + more
         log = os.path.join(self.dir, target.name)
         with open(log, 'w', encoding='utf-8') as output:
             process = self.spawn([program_of(target, self.build), *(word.format(**words) for word in argv)],
                                  self.server_core, output)
         try:
             port = self.wait_until_ready(target, process, log, words['port'])
-            yield Server(target.name, target.proto, '127.0.0.1', port, process.pid)
+            server = Server(target.name, target.proto, '127.0.0.1', port, process.pid)
+            server.process = process
+            yield server
         except (Failure, OSError) as failure:
             if process.poll() is None:
                 raise
             raise Failure(f'{target.name} ended by itself, status {process.returncode}: {failure}') from failure
         finally:
-            self.end(process)
+            if process in self.running:
+                self.end(process)
+
+    def kill(self, server):
+        """Ends a server that was started here, at once: what it has not written is gone."""
+        server.process.kill()
+        self.end(server.process)
 
     @staticmethod
     def wait_until_ready(kind, process, log, port):
