@@ -11,7 +11,6 @@
 #include "err.h"
 #include "fault.h"
 
-#define STEP_BYTES ((size_t)128 << 10) /* of output, of one step in the loop */
 #define PART_BYTES ((size_t)1 << 20)   /* handed to the thread at a time, or more */
 #define OUT_BYTES_MAX ((size_t)4 << 20) /* that wait for the thread, over which no step is taken */
 #define CHECKPOINTS_KEPT 2
@@ -202,7 +201,7 @@ static void hand_over(struct keeper *k, bool last)
 static bool walk_on(struct keeper *k)
 {
     struct walk *w = &k->engine->store.walk;
-    if (buf_len(&w->out) < OUT_BYTES_MAX && !walk_step(w, STEP_BYTES)) {
+    if (buf_len(&w->out) < OUT_BYTES_MAX && !walk_step(w, WALK_STEP_BYTES)) {
         k->state = KEEPER_SETTLING;
     }
     if (w->failed) {

@@ -14,6 +14,8 @@
 #include "history.h"
 #include "record.h"
 
+#define WALK_STEP_BYTES ((size_t)128 << 10) /* a step of the size that a loop should take */
+
 struct walk {
     bool active;
     bool failed;                   /* memory ran out: what was written is not whole */

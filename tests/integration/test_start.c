@@ -282,6 +282,7 @@ static void unix_socket_other_file(void)
 /* --- the command line --- */
 
 static const char *const option_names[] = {
+    "--data",      "--sync",        "--backup-dir",  "--checkpoint-log-bytes", "--log-segment-bytes", "--outcome-keep",
     "--bind",      "--port",        "--unix",        "--isolation",      "--quiet-transactions", "--max-connections",
     "--maxmemory", "--history-max", "--key-max",     "--value-max",      "--tx-bytes",           "--tx-keys",
     "--tx-idle",   "--answer-max",  "--pending-max", "--unread-timeout", "--partial-timeout",    "--help",
