@@ -7,11 +7,13 @@
 #include <sys/random.h>
 #include <uv.h>
 
+#include "replay.h"
+
 #define SECOND_NS UINT64_C(1000000000)
 #define MIB (1024.0 * 1024.0)
 
 struct loading {
-    struct store *store;
+    struct replay replay;
     uint64_t began; /* uv_hrtime */
     uint64_t said;  /* when the last line was */
 };
@@ -19,13 +21,13 @@ struct loading {
 static void on_reset(void *arg)
 {
     struct loading *l = arg;
-    store_reset(l->store);
+    replay_reset(&l->replay);
 }
 
 static int on_payload(void *arg, uint64_t seq, struct slice payload)
 {
     struct loading *l = arg;
-    return store_replay(l->store, seq, payload);
+    return replay_add(&l->replay, seq, payload);
 }
 
 static void on_progress(void *arg, uint64_t bytes, uint64_t of_bytes)
@@ -40,7 +42,7 @@ static void on_progress(void *arg, uint64_t bytes, uint64_t of_bytes)
     double rate = (double)bytes / seconds;
     double left = bytes < of_bytes ? (double)(of_bytes - bytes) / rate : 0;
     fprintf(stderr, "txkv-server: reading the data: %.0f of %.0f MiB, %" PRIu64 " keys, %.0f MiB/s, %.0f s left\n", (double)bytes / MIB,
-            (double)of_bytes / MIB, l->store->keys, rate / MIB, left);
+            (double)of_bytes / MIB, l->replay.store->keys, rate / MIB, left);
 }
 
 static void say_found(const struct recovery *found, const struct loading *l)
@@ -58,7 +60,7 @@ static void say_found(const struct recovery *found, const struct loading *l)
         return;
     }
     fprintf(stderr, "txkv-server: %" PRIu64 " keys as of commit %" PRIu64 ": checkpoint of commit %" PRIu64 ", %" PRIu64
-            " commits from the log; %.2f s\n", l->store->keys, found->last, found->checkpoint, found->commits, seconds);
+            " commits from the log; %.2f s\n", l->replay.store->keys, found->last, found->checkpoint, found->commits, seconds);
 }
 
 static int open_alone(struct disk_dir *dir, const char *path)
@@ -78,14 +80,30 @@ static int open_alone(struct disk_dir *dir, const char *path)
     return rc < 0 ? -1 : 0;
 }
 
+/* recover_read into the store. */
+static enum recover_result read_all(struct disk *d, const struct recover_sink *sink, struct loading *loading, struct store *st,
+                                    struct recovery *found)
+{
+    enum recover_result result = RECOVER_FAILED;
+    if (replay_init(&loading->replay, st) == 0) {
+        result = recover_read(d, sink, found);
+        if (replay_finish(&loading->replay) < 0) {
+            result = RECOVER_FAILED;
+            snprintf(found->problem, sizeof(found->problem), "no memory for the data");
+        }
+    }
+    replay_deinit(&loading->replay);
+    return result;
+}
+
 int datadir_open(struct disk_dir *dir, const char *path, struct store *st, struct log *log, struct recovery *found)
 {
-    struct loading loading = {.store = st, .began = uv_hrtime(), .said = uv_hrtime()};
+    struct loading loading = {.began = uv_hrtime(), .said = uv_hrtime()};
     const struct recover_sink sink = {on_reset, on_payload, on_payload, on_progress, &loading};
     if (open_alone(dir, path) < 0) {
         return -1;
     }
-    enum recover_result result = recover_read(&dir->disk, &sink, found);
+    enum recover_result result = read_all(&dir->disk, &sink, &loading, st, found);
     if (result == RECOVER_DAMAGED) {
         fprintf(stderr, "txkv-server: --data %s: %s; not starting, as acknowledged commits would be lost: txkv-check %s says more\n", path,
                 found->problem, path);

@@ -722,32 +722,43 @@ void store_settled(struct store *st, uint64_t seq)
     }
 }
 
-static int replay_op(struct store *st, const struct record_op *op)
+/* Each takes a sequence number of its own from seq - 1 on, which is that of the commit. */
+int store_replay_op(struct store *st, uint64_t seq, const struct record_op *op, uint32_t hash)
 {
+    int rc = 0;
+    assert(st->journal == NULL);
+    st->seq = seq - 1;
     switch (op->kind) {
     case RECORD_PUT:
-        return set_now(st, op->key, hash_of(op->key), op->value);
+        rc = set_now(st, op->key, hash, op->value);
+        break;
     case RECORD_DELETE:
-        return delete_now(st, op->key, hash_of(op->key));
+        rc = delete_now(st, op->key, hash);
+        break;
     case RECORD_FLUSH:
-        return store_flush(st, NULL);
+        rc = store_flush(st, NULL);
+        break;
     case RECORD_OUTCOME:
     default:
-        return 0;
+        break;
     }
+    return rc < 0 ? -1 : 0;
 }
 
-/* Each operation takes a sequence number of its own from seq - 1 on, which the next one takes again: versions end up right. */
 int store_replay(struct store *st, uint64_t seq, struct slice payload)
 {
     int rc = 0;
-    assert(st->journal == NULL && st->seq <= seq);
     for (struct record_op op; rc == 0 && record_next(&payload, &op) == 1;) {
-        st->seq = seq - 1;
-        rc = replay_op(st, &op);
+        rc = store_replay_op(st, seq, &op, op.key.len > 0 ? hash_of(op.key) : 0);
     }
+    store_replayed(st, seq);
+    return rc;
+}
+
+void store_replayed(struct store *st, uint64_t seq)
+{
     st->seq = seq;
-    return rc < 0 ? -1 : 0;
+    st->keyset_version = seq;
 }
 
 void store_reset(struct store *st)

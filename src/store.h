@@ -92,9 +92,14 @@ void store_use_journal(struct store *st, struct journal *journal);
 /* Commits up to this one are durable: what was kept for that may go. */
 void store_settled(struct store *st, uint64_t seq);
 
-/* Applies operations of a payload (record.h) that is known to be whole, as of commit seq, which is not below earlier ones;
- * before any journal is used, and without transactions. 0, or -1 without memory. */
+/* Applies an operation of commit seq, and all those of a payload (record.h) that is known to be whole; before any journal is
+ * used, and without transactions. Operations on one key come in order, and none before a flush after it. hash: of the key,
+ * where there is one. 0, or -1 without memory. */
+int store_replay_op(struct store *st, uint64_t seq, const struct record_op *op, uint32_t hash);
 int store_replay(struct store *st, uint64_t seq, struct slice payload);
+
+/* All operations up to commit seq have been applied. */
+void store_replayed(struct store *st, uint64_t seq);
 
 /* Forgets all data and begins at commit 0; as store_replay. */
 void store_reset(struct store *st);
