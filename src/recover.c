@@ -10,8 +10,9 @@
 #include "checkpoint.h"
 #include "fault.h"
 #include "le.h"
+#include "reader.h"
 
-#define READ_AT_ONCE ((size_t)1 << 20)
+#define COPY_AT_ONCE ((size_t)1 << 20)
 
 static void say(struct recovery *found, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -21,121 +22,6 @@ static void say(struct recovery *found, const char *format, ...)
     va_start(args, format);
     vsnprintf(found->problem, sizeof(found->problem), format, args);
     va_end(args);
-}
-
-/* --- reading a file from front to end --- */
-
-struct reader {
-    struct disk *disk;
-    int file;
-    char name[DISK_NAME_MAX];
-    uint64_t size;     /* of the file */
-    uint64_t at;       /* offset of the window's first byte */
-    struct buf window; /* bytes read and not passed yet */
-    int error;         /* of the disk, a negative errno; or -ENOMEM */
-};
-
-static int reader_open(struct reader *r, struct disk *d, const char *name)
-{
-    *r = (struct reader){.disk = d, .file = -1};
-    buf_init(&r->window);
-    snprintf(r->name, sizeof(r->name), "%s", name);
-    r->file = d->ops->open(d, name, DISK_READ);
-    r->error = r->file < 0 ? r->file : d->ops->size(d, r->file, &r->size);
-    return r->error;
-}
-
-static void reader_close(struct reader *r)
-{
-    if (r->file >= 0) {
-        r->disk->ops->close(r->disk, r->file);
-    }
-    buf_deinit(&r->window);
-}
-
-/* Has size bytes in the window, if the file has so many and the disk gives them. */
-static bool reader_have(struct reader *r, size_t size)
-{
-    size_t have = buf_len(&r->window);
-    if (have >= size) {
-        return true;
-    }
-    if (r->error < 0 || r->size - r->at < size) {
-        return false;
-    }
-    uint64_t left = r->size - r->at - have;
-    size_t more = size - have > READ_AT_ONCE ? size - have : left < READ_AT_ONCE ? (size_t)left : READ_AT_ONCE;
-    char *to = buf_reserve(&r->window, more);
-    if (to == NULL) {
-        r->error = -ENOMEM;
-        return false;
-    }
-    ssize_t got = disk_read_all(r->disk, r->file, to, more, r->at + have);
-    if (got < 0) {
-        r->error = (int)got;
-        return false;
-    }
-    buf_commit(&r->window, (size_t)got);
-    return buf_len(&r->window) >= size;
-}
-
-static const char *reader_bytes(const struct reader *r)
-{
-    return buf_head(&r->window);
-}
-
-static void reader_pass(struct reader *r, size_t size)
-{
-    buf_consume(&r->window, size);
-    r->at += size;
-}
-
-/* --- records --- */
-
-/* What the next record must be. */
-struct place {
-    uint64_t chain;
-    uint64_t last; /* sequence number */
-};
-
-static bool ops_are_whole(struct slice payload)
-{
-    struct record_op op;
-    int rc;
-    while ((rc = record_next(&payload, &op)) == 1) {
-    }
-    return rc == 0;
-}
-
-static bool belongs(const struct record_header *h, const struct place *place, enum file_kind kind)
-{
-    if (h->chain != place->chain && !FAULT(chain_not_checked)) {
-        return false;
-    }
-    switch (h->kind) {
-    case RECORD_COMMIT:
-        return kind == FILE_LOG && h->seq == place->last + 1 && h->length > 0;
-    case RECORD_MARKER:
-        return kind == FILE_LOG && h->seq == place->last && h->length == 0;
-    case RECORD_PART:
-        return kind == FILE_CHECKPOINT && h->seq == place->last;
-    case RECORD_END:
-        return kind == FILE_CHECKPOINT && h->seq == place->last && h->length == 8;
-    default:
-        return false;
-    }
-}
-
-/* Whether a valid record stands at the reader's place. Its bytes are in the window then, and *payload points there. */
-static bool read_record(struct reader *r, const struct place *place, enum file_kind kind, struct record_header *h,
-                        struct slice *payload)
-{
-    if (!reader_have(r, RECORD_HEADER_BYTES) || !record_header_read(h, reader_bytes(r)) || !belongs(h, place, kind) ||
-        !reader_have(r, RECORD_HEADER_BYTES + h->length)) {
-        return false;
-    }
-    *payload = slice_of(reader_bytes(r) + RECORD_HEADER_BYTES, h->length);
-    return record_payload_holds(h, payload->data) && (h->kind == RECORD_END || ops_are_whole(*payload));
 }
 
 /* --- the way through one directory --- */
@@ -250,11 +136,11 @@ static bool same_directory(struct recovering *r, uint64_t id)
 /* The records of a checkpoint, its end too. CLEAN, DAMAGED, or FAILED. */
 static enum recover_result read_parts(struct recovering *r, struct reader *reader, const struct file_header *header)
 {
-    struct place place = {header->check, header->seq};
+    struct reader_place place = {header->check, header->seq};
     struct record_header h;
     struct slice payload;
     uint64_t keys = 0;
-    while (read_record(reader, &place, FILE_CHECKPOINT, &h, &payload)) {
+    while (reader_record(reader, &place, FILE_CHECKPOINT, &h, &payload) == READER_RECORD) {
         size_t size = RECORD_HEADER_BYTES + h.length;
         if (h.kind == RECORD_END) {
             r->found->checkpoint_keys = keys;
@@ -342,40 +228,15 @@ static enum recover_result read_newest_checkpoint(struct recovering *r)
 
 /* --- the log --- */
 
-/* Bytes at the front of the window that are zero. */
-static size_t zeros_ahead(const struct reader *r)
-{
-    size_t have = buf_len(&r->window);
-    const char *bytes = reader_bytes(r);
-    size_t zeros = 0;
-    while (zeros + 64 <= have && bytes[zeros] == 0 && memcmp(bytes + zeros, bytes + zeros + 1, 63) == 0) {
-        zeros += 64;
-    }
-    while (zeros < have && bytes[zeros] == 0) {
-        zeros++;
-    }
-    return zeros;
-}
-
-/* Whether from here on a record stands that says that commit seq was on disk when it was written. *end: the last byte that
- * is not zero. Goes through all that is left. */
+/* Whether from here on a record stands that says that commit seq was on disk when it was written. *end: behind the last byte
+ * that is not zero, 0 where all are. Goes through all that is left. */
 static bool proves_synced(struct reader *r, uint64_t seq, uint64_t *end)
 {
     bool proven = false;
     struct record_header h;
     *end = 0;
-    while (reader_have(r, 1)) {
-        size_t zeros = zeros_ahead(r);
-        if (zeros >= RECORD_HEADER_BYTES) {
-            reader_pass(r, zeros - RECORD_HEADER_BYTES + 1); /* no header begins so that all of it is zero */
-            continue;
-        }
-        if (*reader_bytes(r) != 0) {
-            *end = r->at + 1;
-        }
-        if (!proven && reader_have(r, RECORD_HEADER_BYTES) && record_header_read(&h, reader_bytes(r)) && h.synced >= seq) {
-            proven = true;
-        }
+    while (reader_find(r, &h, end)) {
+        proven = proven || h.synced >= seq;
         reader_pass(r, 1);
     }
     return proven;
@@ -413,25 +274,13 @@ static enum recover_result judge_tail(struct recovering *r, struct reader *reade
     return RECOVER_CLEAN;
 }
 
-static bool rest_is_zero(struct reader *r)
-{
-    while (reader_have(r, 1)) {
-        size_t have = buf_len(&r->window);
-        if (zeros_ahead(r) < have) {
-            return false;
-        }
-        reader_pass(r, have);
-    }
-    return true;
-}
-
 /* Reads the records of a segment whose header has been passed. `follows`: a later segment is in use. */
-static enum recover_result read_records(struct recovering *r, struct reader *reader, struct place *place, bool follows)
+static enum recover_result read_records(struct recovering *r, struct reader *reader, struct reader_place *place, bool follows)
 {
     struct recovery *found = r->found;
     struct record_header h;
     struct slice payload;
-    while (read_record(reader, place, FILE_LOG, &h, &payload)) {
+    while (reader_record(reader, place, FILE_LOG, &h, &payload) == READER_RECORD) {
         place->chain = h.check;
         place->last = h.seq;
         found->chain = h.check;
@@ -453,7 +302,7 @@ static enum recover_result read_records(struct recovering *r, struct reader *rea
         return judge_tail(r, reader);
     }
     uint64_t at = reader->at;
-    if (!rest_is_zero(reader)) {
+    if (!reader_rest_is_zero(reader)) {
         say(found, "%s: byte %" PRIu64 ": commit %" PRIu64 " is damaged, and the log goes on in the next segment", reader->name, at, place->last + 1);
         return reader->error < 0 ? failed(r, reader) : RECOVER_DAMAGED;
     }
@@ -496,7 +345,7 @@ static enum recover_result read_segment(struct recovering *r, uint64_t number, b
         say(found, "%s: it is of another server's directory", name);
         result = RECOVER_FAILED;
     } else {
-        struct place place = {header.check, header.seq};
+        struct reader_place place = {header.check, header.seq};
         found->chain = header.check;
         found->last = header.seq;
         found->segment_at = FILE_HEADER_BYTES;
@@ -533,7 +382,7 @@ static enum segment_state look_at(struct recovering *r, uint64_t number, uint64_
             state = SEGMENT_USED;
             break;
         case FILE_HEADER_ZERO:
-            state = rest_is_zero(&reader) ? SEGMENT_UNUSED : SEGMENT_BAD;
+            state = reader_rest_is_zero(&reader) ? SEGMENT_UNUSED : SEGMENT_BAD;
             break;
         case FILE_HEADER_UNKNOWN:
             unknown_format(r, name, version);
@@ -544,7 +393,7 @@ static enum segment_state look_at(struct recovering *r, uint64_t number, uint64_
             break;
         }
     } else if (reader.error == 0) {
-        state = rest_is_zero(&reader) ? SEGMENT_UNUSED : SEGMENT_BAD; /* shorter than a header */
+        state = reader_rest_is_zero(&reader) ? SEGMENT_UNUSED : SEGMENT_BAD; /* shorter than a header */
     }
     if (reader.error < 0) {
         failed(r, &reader);
@@ -672,11 +521,11 @@ static void save_tail(struct settling *s, int file)
         keep_error(s, copy);
         return;
     }
-    char *bytes = malloc(READ_AT_ONCE);
+    char *bytes = malloc(COPY_AT_ONCE);
     keep_error(s, bytes == NULL ? -ENOMEM : 0);
     for (uint64_t done = 0; s->error == 0 && done < s->found->tail_bytes;) {
         uint64_t left = s->found->tail_bytes - done;
-        size_t size = left < READ_AT_ONCE ? (size_t)left : READ_AT_ONCE;
+        size_t size = left < COPY_AT_ONCE ? (size_t)left : COPY_AT_ONCE;
         ssize_t got = disk_read_all(d, file, bytes, size, s->found->segment_at + done);
         keep_error(s, got < 0 ? (int)got : disk_write_all(d, copy, bytes, (size_t)got, done));
         done += size;
