@@ -302,9 +302,15 @@ static enum recover_result read_records(struct recovering *r, struct reader *rea
         return judge_tail(r, reader);
     }
     uint64_t at = reader->at;
-    if (!reader_rest_is_zero(reader)) {
+    uint64_t end;
+    proves_synced(reader, place->last + 1, &end);
+    if (reader->error < 0) {
+        return failed(r, reader);
+    }
+    if (end > at) {
+        found->tail_bytes = end - at;
         say(found, "%s: byte %" PRIu64 ": commit %" PRIu64 " is damaged, and the log goes on in the next segment", reader->name, at, place->last + 1);
-        return reader->error < 0 ? failed(r, reader) : RECOVER_DAMAGED;
+        return RECOVER_DAMAGED;
     }
     return RECOVER_CLEAN;
 }
@@ -502,11 +508,19 @@ static void keep_error(struct settling *s, int rc)
     s->error = s->error < 0 || rc >= 0 ? s->error : rc;
 }
 
+/* Under a name that is free: the number of a segment that was put aside is used again by the log, so it can come here twice. */
 static void move_aside(struct settling *s, const char *name)
 {
-    char saved[2 * DISK_NAME_MAX];
-    snprintf(saved, sizeof(saved), "saved-%s", name);
-    keep_error(s, s->disk->ops->rename(s->disk, name, saved));
+    struct disk *d = s->disk;
+    char saved[DISK_NAME_MAX];
+    snprintf(saved, sizeof(saved), "saved-%.40s", name);
+    int taken = d->ops->open(d, saved, DISK_READ);
+    for (unsigned again = 2; taken >= 0; again++) {
+        d->ops->close(d, taken);
+        snprintf(saved, sizeof(saved), "saved-%.40s.%u", name, again);
+        taken = d->ops->open(d, saved, DISK_READ);
+    }
+    keep_error(s, taken == -ENOENT ? d->ops->rename(d, name, saved) : taken);
 }
 
 /* A copy of what is about to be cut; one of an attempt that was interrupted is replaced. */
