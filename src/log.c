@@ -160,13 +160,26 @@ int log_mark(struct log *log)
 
 /* --- trimming --- */
 
-static void find_oldest(void *arg, const char *name)
+struct next {
+    uint64_t after;
+    uint64_t number; /* the lowest one above `after`, 0 where there is none */
+};
+
+static void find_next(void *arg, const char *name)
 {
-    uint64_t *oldest = arg;
+    struct next *next = arg;
     uint64_t number = log_number(name);
-    if (number > 0 && (*oldest == 0 || number < *oldest)) {
-        *oldest = number;
+    if (number > next->after && (next->number == 0 || number < next->number)) {
+        next->number = number;
     }
+}
+
+static int next_segment(struct disk *d, uint64_t after, uint64_t *number)
+{
+    struct next next = {.after = after};
+    int rc = d->ops->list(d, find_next, &next);
+    *number = next.number;
+    return rc;
 }
 
 /* The sequence number before the first commit of a segment; 0 or a negative errno. */
@@ -190,18 +203,30 @@ static int first_of(struct disk *d, uint64_t number, uint64_t *seq)
     return 0;
 }
 
+/* The sequence number before the first commit behind a segment that is not the current one. Those behind it whose header is
+ * damaged are passed over: they hold later commits than it, and a checkpoint does not need them to be whole. */
+static int end_of(struct disk *d, uint64_t number, uint64_t current, uint64_t *seq)
+{
+    int rc;
+    do {
+        rc = next_segment(d, number, &number);
+        rc = rc < 0 ? rc : number == 0 ? -EBADMSG : first_of(d, number, seq);
+    } while (rc == -EBADMSG && number > 0 && number < current);
+    return rc;
+}
+
 int log_trim(struct disk *d, uint64_t current, uint64_t seq)
 {
     bool removed = false;
     for (;;) {
-        uint64_t oldest = 0;
+        uint64_t oldest;
         uint64_t last = 0; /* commit of the oldest segment */
         char name[DISK_NAME_MAX];
-        int rc = d->ops->list(d, find_oldest, &oldest);
+        int rc = next_segment(d, 0, &oldest);
         if (rc == 0 && (oldest == 0 || oldest >= current)) {
             break;
         }
-        rc = rc < 0 ? rc : first_of(d, oldest + 1, &last);
+        rc = rc < 0 ? rc : end_of(d, oldest, current, &last);
         if (rc == 0 && last > seq && !FAULT(segment_deleted_early)) {
             break;
         }
