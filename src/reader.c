@@ -155,6 +155,14 @@ const char *reader_reason(enum reader_found found)
     return reasons[found];
 }
 
+/* Whether what stands at the window's front is a record's header. Its check alone does not tell: a payload of 40 bytes with
+ * its own check before it has the same shape, and what it says is a client's data. */
+static bool is_header(struct reader *r, struct record_header *h)
+{
+    return reader_have(r, RECORD_HEADER_BYTES) && record_header_read(h, reader_bytes(r)) && kind_belongs(h, FILE_LOG) &&
+           h->synced <= h->seq && h->length <= r->size - r->at - RECORD_HEADER_BYTES;
+}
+
 bool reader_find(struct reader *r, struct record_header *h, uint64_t *end)
 {
     while (reader_have(r, 1)) {
@@ -166,10 +174,19 @@ bool reader_find(struct reader *r, struct record_header *h, uint64_t *end)
         if (*reader_bytes(r) != 0) {
             *end = r->at + 1;
         }
-        if (reader_have(r, RECORD_HEADER_BYTES) && record_header_read(h, reader_bytes(r))) {
+        if (is_header(r, h)) {
             return true;
         }
         reader_pass(r, 1);
     }
     return false;
+}
+
+bool reader_leave(struct reader *r, const struct record_header *h, uint64_t *end)
+{
+    size_t size = RECORD_HEADER_BYTES + h->length;
+    bool holds = reader_have(r, size) && record_payload_holds(h, reader_bytes(r) + RECORD_HEADER_BYTES);
+    reader_pass(r, holds ? size : 1);
+    *end = holds ? r->at : *end;
+    return holds;
 }

@@ -67,8 +67,13 @@ enum reader_found reader_record(struct reader *r, const struct reader_place *pla
 /* The same in words: "the check of ... does not hold". */
 const char *reader_reason(enum reader_found found);
 
-/* Goes forward to the next place, this one included, where a record's header stands whose check holds; false at the end.
+/* Goes forward to the next place of a log, this one included, where a whole header of a record stands; false at the end. The
+ * record lies whole in the file; its payload may be damaged.
  * *end becomes the offset behind the last byte that was not zero, as far as it has gone. */
 bool reader_find(struct reader *r, struct record_header *h, uint64_t *end);
+
+/* Moves on from where reader_find has stopped. True, and over the whole record, where its payload holds too: what looks like a
+ * header inside it is a client's data. Else over one byte. */
+bool reader_leave(struct reader *r, const struct record_header *h, uint64_t *end);
 
 #endif

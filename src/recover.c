@@ -237,7 +237,7 @@ static bool proves_synced(struct reader *r, uint64_t seq, uint64_t *end)
     *end = 0;
     while (reader_find(r, &h, end)) {
         proven = proven || h.synced >= seq;
-        reader_pass(r, 1);
+        reader_leave(r, &h, end);
     }
     return proven;
 }
