@@ -144,8 +144,11 @@ static enum recover_result read_parts(struct recovering *r, struct reader *reade
         size_t size = RECORD_HEADER_BYTES + h.length;
         if (h.kind == RECORD_END) {
             r->found->checkpoint_keys = keys;
-            bool whole = le_get64(payload.data) == keys && reader->at + size == reader->size;
-            return whole ? RECOVER_CLEAN : RECOVER_DAMAGED;
+            if (le_get64(payload.data) != keys || reader->at + size != reader->size) {
+                return RECOVER_DAMAGED;
+            }
+            /* One without keys has no part: the commit counts still. */
+            return r->sink->part(r->sink->arg, h.seq, slice_of(payload.data, 0)) < 0 ? no_memory(r, reader->name) : RECOVER_CLEAN;
         }
         struct slice left = payload;
         for (struct record_op op; record_next(&left, &op) == 1;) {

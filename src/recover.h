@@ -22,7 +22,7 @@
 /* What the findings are given to. Functions answer 0, or -1 to stop (without memory). */
 struct recover_sink {
     void (*reset)(void *arg);                                       /* all that was given is void */
-    int (*part)(void *arg, uint64_t seq, struct slice payload);     /* of a checkpoint; whole operations */
+    int (*part)(void *arg, uint64_t seq, struct slice payload);     /* of a checkpoint; whole operations, or none */
     int (*commit)(void *arg, uint64_t seq, struct slice payload);   /* of the log, in order, each once */
     void (*progress)(void *arg, uint64_t bytes, uint64_t of_bytes); /* now and then; may be NULL */
     void *arg;
