@@ -184,7 +184,7 @@ static void report_replay(struct store *st, uint64_t keys)
     }
     for (size_t at = 0; at < buf_len(&all);) {
         struct record_header h;
-        record_header_read(&h, buf_head(&all) + at);
+        record_header_read(&h, buf_head(&all) + at, 0);
         if (h.kind == RECORD_PART && replay_add(&replay, h.seq, slice_of(buf_head(&all) + at + RECORD_HEADER_BYTES, h.length)) < 0) {
             exit(1);
         }

@@ -28,7 +28,7 @@ int checkpoint_begin(struct checkpoint *c, struct disk *d, uint64_t id, uint64_t
 {
     struct file_header header = {.kind = FILE_CHECKPOINT, .id = id, .seq = seq, .time = time};
     char bytes[FILE_HEADER_BYTES];
-    *c = (struct checkpoint){.disk = d, .seq = seq, .file = -1};
+    *c = (struct checkpoint){.disk = d, .id = id, .seq = seq, .file = -1};
     int rc = d->ops->remove(d, TEMPORARY); /* one that was not finished */
     if (rc < 0 && rc != -ENOENT) {
         return rc;
@@ -47,7 +47,7 @@ int checkpoint_begin(struct checkpoint *c, struct disk *d, uint64_t id, uint64_t
 
 int checkpoint_write(struct checkpoint *c, char *bytes, size_t size)
 {
-    c->chain = record_seal(bytes, size, 0, c->chain);
+    c->chain = record_seal(bytes, size, c->id, 0, c->chain);
     int rc = disk_write_all(c->disk, c->file, bytes, size, c->at);
     c->at += size;
     CRASH_POINT(checkpoint_part);

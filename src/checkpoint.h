@@ -8,6 +8,7 @@
 
 struct checkpoint {
     struct disk *disk; /* borrowed */
+    uint64_t id;       /* of the data directory */
     uint64_t seq;      /* the commit as of which it is */
     int file;          /* -1 when it is not being written */
     uint64_t at;       /* bytes written */

@@ -112,7 +112,7 @@ int log_write(struct log *log, char *bytes, size_t size, uint64_t last, bool ope
         }
     }
     assert(log->at + size <= log->segment_bytes);
-    log->chain = record_seal(bytes + header, size - header, log->synced, log->chain);
+    log->chain = record_seal(bytes + header, size - header, log->id, log->synced, log->chain);
     CRASH_POINT(batch_write);
     int rc = disk_write_all(log->disk, log->file, bytes, size, log->at);
     if (rc < 0) {
@@ -152,7 +152,7 @@ int log_mark(struct log *log)
         return rc;
     }
     record_marker(bytes, log->last);
-    log->chain = record_seal(bytes, sizeof(bytes), log->synced, log->chain);
+    log->chain = record_seal(bytes, sizeof(bytes), log->id, log->synced, log->chain);
     rc = disk_write_all(log->disk, log->file, bytes, sizeof(bytes), log->at);
     log->at += sizeof(bytes);
     return rc < 0 ? rc : log->disk->ops->sync(log->disk, log->file);

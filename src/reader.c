@@ -117,7 +117,7 @@ enum reader_found reader_record(struct reader *r, const struct reader_place *pla
     if (!reader_have(r, RECORD_HEADER_BYTES)) {
         return READER_FILE_ENDS;
     }
-    if (!record_header_read(h, reader_bytes(r))) {
+    if (!record_header_read(h, reader_bytes(r), r->id)) {
         return READER_BAD_HEADER;
     }
     if (!kind_belongs(h, kind)) {
@@ -155,11 +155,10 @@ const char *reader_reason(enum reader_found found)
     return reasons[found];
 }
 
-/* Whether what stands at the window's front is a record's header. Its check alone does not tell: a payload of 40 bytes with
- * its own check before it has the same shape, and what it says is a client's data. */
+/* Whether what stands at the window's front is a record's header that makes sense. */
 static bool is_header(struct reader *r, struct record_header *h)
 {
-    return reader_have(r, RECORD_HEADER_BYTES) && record_header_read(h, reader_bytes(r)) && kind_belongs(h, FILE_LOG) &&
+    return reader_have(r, RECORD_HEADER_BYTES) && record_header_read(h, reader_bytes(r), r->id) && kind_belongs(h, FILE_LOG) &&
            h->synced <= h->seq && h->length <= r->size - r->at - RECORD_HEADER_BYTES;
 }
 

@@ -13,6 +13,11 @@ static uint64_t check_of(const char *bytes, size_t size)
     return XXH3_64bits(bytes, size);
 }
 
+static uint64_t keyed(const char *header, uint64_t id)
+{
+    return XXH3_64bits_withSeed(header + 8, RECORD_HEADER_BYTES - 8, id);
+}
+
 /* --- file headers --- */
 
 static const char *const magics[] = {[FILE_LOG] = "TXKVLOG", [FILE_CHECKPOINT] = "TXKVCHK"};
@@ -179,7 +184,7 @@ void record_end(struct buf *b, size_t start)
     le_put32(buf_head(b) + start + 8, (uint32_t)length);
 }
 
-uint64_t record_seal(char *bytes, size_t size, uint64_t synced, uint64_t chain)
+uint64_t record_seal(char *bytes, size_t size, uint64_t id, uint64_t synced, uint64_t chain)
 {
     while (size > 0) {
         size_t length = le_get32(bytes + 8);
@@ -187,7 +192,7 @@ uint64_t record_seal(char *bytes, size_t size, uint64_t synced, uint64_t chain)
         le_put64(bytes + 24, synced);
         le_put64(bytes + 32, chain);
         le_put64(bytes + 40, check_of(bytes + RECORD_HEADER_BYTES, length));
-        chain = check_of(bytes + 8, RECORD_HEADER_BYTES - 8);
+        chain = keyed(bytes, id);
         le_put64(bytes, chain);
         bytes += RECORD_HEADER_BYTES + length;
         size -= RECORD_HEADER_BYTES + length;
@@ -197,7 +202,7 @@ uint64_t record_seal(char *bytes, size_t size, uint64_t synced, uint64_t chain)
 
 /* --- reading --- */
 
-bool record_header_read(struct record_header *h, const char bytes[RECORD_HEADER_BYTES])
+bool record_header_read(struct record_header *h, const char bytes[RECORD_HEADER_BYTES], uint64_t id)
 {
     *h = (struct record_header){.check = le_get64(bytes),
                                 .length = le_get32(bytes + 8),
@@ -209,7 +214,7 @@ bool record_header_read(struct record_header *h, const char bytes[RECORD_HEADER_
     if (FAULT(checksum_not_checked)) {
         return h->kind >= RECORD_COMMIT && h->kind <= RECORD_END;
     }
-    return h->check == check_of(bytes + 8, RECORD_HEADER_BYTES - 8);
+    return h->check == keyed(bytes, id);
 }
 
 bool record_payload_holds(const struct record_header *h, const char *payload)

@@ -1,11 +1,12 @@
 /* record: how commits lie in files. This is the definition of the format; docs/durability.md explains it.
  *
- * Every number is little-endian. check(bytes) is XXH3-64 (xxHash 0.8, seed 0) of them.
+ * Every number is little-endian. check(bytes) is XXH3-64 (xxHash 0.8, seed 0) of them; keyed(bytes) is the same with the id of
+ * the data directory for a seed, so that nothing that a client writes can look like a record's header.
  *
  * A file is a header and records one after another; in a segment of the log, zeros follow to its end.
  *
  *      file header, 64 bytes                               record, 48 bytes and its payload
- *       0  8  "TXKVLOG\0" or "TXKVCHK\0"                    0  8  check(bytes 8 to 47)
+ *       0  8  "TXKVLOG\0" or "TXKVCHK\0"                    0  8  keyed(bytes 8 to 47)
  *       8  4  format version: 1                             8  4  length of the payload, bytes
  *      12  4  bytes of this header: 64                     12  4  kind: 1 commit, 2 marker, 3 part, 4 end
  *      16  8  id of the data directory, random             16  8  sequence number
@@ -97,13 +98,13 @@ void record_end(struct buf *b, size_t start);
 void record_marker(char bytes[RECORD_HEADER_BYTES], uint64_t seq);
 
 /* Fills in what is known only when it goes to the disk, the checks too: of each record in size bytes, which are whole
- * records. Returns the chain for what follows, given that of what came before. */
-uint64_t record_seal(char *bytes, size_t size, uint64_t synced, uint64_t chain);
+ * records. id: of the data directory. Returns the chain for what follows, given that of what came before. */
+uint64_t record_seal(char *bytes, size_t size, uint64_t id, uint64_t synced, uint64_t chain);
 
 /* --- reading --- */
 
 /* Reads a header; false where its check is wrong. */
-bool record_header_read(struct record_header *h, const char bytes[RECORD_HEADER_BYTES]);
+bool record_header_read(struct record_header *h, const char bytes[RECORD_HEADER_BYTES], uint64_t id);
 
 /* Whether the payload that the header announces is undamaged. */
 bool record_payload_holds(const struct record_header *h, const char *payload);

@@ -190,6 +190,7 @@ static enum recover_result read_checkpoint(struct recovering *r, uint64_t seq)
         goto end;
     }
     reader_pass(&reader, FILE_HEADER_BYTES);
+    reader.id = header.id;
     result = read_parts(r, &reader, &header);
     if (result == RECOVER_CLEAN && !same_directory(r, header.id)) {
         say(r->found, "%s: it is of another server's directory", name);
@@ -338,16 +339,19 @@ static enum recover_result read_segment(struct recovering *r, uint64_t number, b
         goto end;
     }
     r->total_bytes += reader.size;
-    bool has_header = reader_have(&reader, FILE_HEADER_BYTES) &&
-                      file_header_read(&header, reader_bytes(&reader), &version) == FILE_HEADER_GOOD;
+    enum file_header_found what = FILE_HEADER_ZERO; /* shorter than a header: nothing of it was ever used */
+    if (reader_have(&reader, FILE_HEADER_BYTES)) {
+        what = file_header_read(&header, reader_bytes(&reader), &version);
+    }
+    reader.id = what == FILE_HEADER_GOOD ? header.id : found->id;
     found->segment = number;
     found->segment_at = 0;
     found->segments++;
     if (reader.error < 0) {
         result = failed(r, &reader);
-    } else if (!has_header && !follows) {
-        result = judge_tail(r, &reader);
-    } else if (!has_header || header.kind != FILE_LOG || header.number != number || !continues(found, &header, first)) {
+    } else if (what == FILE_HEADER_ZERO && !follows) {
+        result = judge_tail(r, &reader); /* the first write to it was torn: of a sector, all is written or nothing */
+    } else if (what != FILE_HEADER_GOOD || header.kind != FILE_LOG || header.number != number || !continues(found, &header, first)) {
         say(found, "%s: byte 0: the header is damaged, or does not continue the segment before it", name);
         result = RECOVER_DAMAGED;
     } else if (!same_directory(r, header.id)) {
