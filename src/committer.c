@@ -158,8 +158,8 @@ int committer_start(struct committer *c, uv_loop_t *loop)
     store_use_journal(&c->engine->store, j);
     uv_timer_init(loop, &c->timer);
     c->timer.data = c;
-    int rc = worker_init(&c->writer, loop, write_task, on_written, c);
-    if (rc == 0 && (rc = worker_init(&c->maker, loop, make_task, on_made, c)) < 0) {
+    int rc = worker_init(&c->writer, loop, WORKER_EQUAL, write_task, on_written, c);
+    if (rc == 0 && (rc = worker_init(&c->maker, loop, WORKER_BACKGROUND, make_task, on_made, c)) < 0) {
         worker_stop(&c->writer);
     }
     if (rc < 0) {

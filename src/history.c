@@ -230,19 +230,8 @@ struct generation *generation_new(unsigned bits)
 
 #define RETIRE_AT_ONCE 1024 /* entries: a FLUSH of fewer frees them itself, so that many of them do not pile up */
 
-static void generation_retire(struct history *h, struct generation *g)
+static void generation_bury(struct history *h, struct generation *g)
 {
-    if (g->pinned) {
-        g->retired = true;
-        return;
-    }
-    if (g->newer != NULL) {
-        g->newer->older = g->older;
-    }
-    if (g->older != NULL) {
-        g->older->newer = g->newer;
-    }
-    h->bytes -= g->charged;
     if (g->dict.count <= RETIRE_AT_ONCE && !FAULT(flushes_pile_up)) {
         while (dict_drain(&g->dict, RETIRE_AT_ONCE, cut_off_past) > 0) {
         }
@@ -252,6 +241,22 @@ static void generation_retire(struct history *h, struct generation *g)
     }
     g->next = h->dying;
     h->dying = g;
+}
+
+/* No snapshot needs it any more; a walk may. */
+static void generation_retire(struct history *h, struct generation *g)
+{
+    if (g->newer != NULL) {
+        g->newer->older = g->older;
+    }
+    if (g->older != NULL) {
+        g->older->newer = g->newer;
+    }
+    h->bytes -= g->charged;
+    g->retired = true;
+    if (!g->pinned) {
+        generation_bury(h, g);
+    }
 }
 
 void history_flush(struct history *h, struct generation *old, struct generation *fresh, uint64_t seq)
@@ -280,7 +285,7 @@ void generation_unpin(struct history *h, struct generation *g)
 {
     g->pinned = false;
     if (g->retired) {
-        generation_retire(h, g);
+        generation_bury(h, g);
     }
 }
 

@@ -32,7 +32,7 @@ struct generation {
     size_t tomb_bytes;
     size_t charged; /* bytes that count as history, once it is old */
     bool pinned;    /* a walk goes through it: it is not freed, nor its entries */
-    bool retired;   /* nobody but the walk needs it */
+    bool retired;   /* no snapshot needs it */
 };
 
 struct snapshot {

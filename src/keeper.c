@@ -247,7 +247,7 @@ int keeper_start(struct keeper *k, uv_loop_t *loop)
 {
     k->file.file = -1;
     buf_init(&k->part);
-    int rc = worker_init(&k->worker, loop, write_part, on_part, k);
+    int rc = worker_init(&k->worker, loop, WORKER_BACKGROUND, write_part, on_part, k);
     if (rc < 0) {
         fprintf(stderr, "txkv-server: no thread for checkpoints: %s\n", uv_strerror(rc));
     }

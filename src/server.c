@@ -451,6 +451,7 @@ static int start_durability(struct server *server)
         if (datadir_open(&server->data, o->data, &e->store, &c->log, &found) < 0 || committer_start(c, &server->loop) < 0) {
             return -1;
         }
+        c->log_bytes = found.log_bytes;
         server->has_committer = true;
         k->committer = c;
         k->data = &server->data;

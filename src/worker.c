@@ -1,10 +1,16 @@
 #include "worker.h"
 
 #include <assert.h>
+#include <sys/resource.h>
+
+#define BACKGROUND_NICE 10
 
 static void run(void *arg)
 {
     struct worker *w = arg;
+    if (w->rank == WORKER_BACKGROUND) {
+        setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE); /* on Linux of this thread alone */
+    }
     uv_mutex_lock(&w->mutex);
     for (;;) {
         while (!w->wanted && !w->quit) {
@@ -39,9 +45,10 @@ static void on_done(uv_async_t *async)
     }
 }
 
-int worker_init(struct worker *w, uv_loop_t *loop, void (*job)(void *arg), void (*finished)(void *arg), void *arg)
+int worker_init(struct worker *w, uv_loop_t *loop, enum worker_rank rank, void (*job)(void *arg), void (*finished)(void *arg),
+                void *arg)
 {
-    *w = (struct worker){.job = job, .finished = finished, .arg = arg};
+    *w = (struct worker){.rank = rank, .job = job, .finished = finished, .arg = arg};
     int rc = uv_async_init(loop, &w->done, on_done);
     if (rc < 0) {
         return rc;

@@ -9,6 +9,12 @@
 #include <stdbool.h>
 #include <uv.h>
 
+/* How much a thread matters beside the loop, where they share a core. */
+enum worker_rank {
+    WORKER_EQUAL,      /* clients wait for it */
+    WORKER_BACKGROUND, /* it can wait: it gives way to the loop */
+};
+
 struct worker {
     uv_thread_t thread;
     uv_mutex_t mutex;
@@ -17,6 +23,7 @@ struct worker {
     void (*job)(void *arg);      /* in the thread */
     void (*finished)(void *arg); /* in the loop */
     void *arg;
+    enum worker_rank rank;
     bool busy; /* the loop's view: a job was started, and finished has not been called for it */
     /* Both sides, under the mutex: */
     bool wanted;
@@ -25,7 +32,8 @@ struct worker {
 };
 
 /* Starts the thread; it waits. 0 or libuv's error. */
-int worker_init(struct worker *w, uv_loop_t *loop, void (*job)(void *arg), void (*finished)(void *arg), void *arg);
+int worker_init(struct worker *w, uv_loop_t *loop, enum worker_rank rank, void (*job)(void *arg), void (*finished)(void *arg),
+                void *arg);
 
 /* Has the job done once; not while it is busy. */
 void worker_start(struct worker *w);

@@ -395,6 +395,29 @@ def recovery(run, kind, _):
     return {name: seconds * 1e9 for name, seconds in found.items()}
 
 
+READ_BESIDE = ('-t', 'get', '-c', 8, '-d', 16, '--rate', 5000)
+SNAPSHOT_BEHIND = {'text': b'CHECKPOINT\r\n', 'resp': b'*1\r\n$6\r\nBGSAVE\r\n'}
+
+
+def beside_checkpoint(run, kind, _):
+    """It begins while the reads go on, which do not change memory."""
+    keys = run.scale.many
+    with run.processes.data_directory() as data, \
+            run.processes.server(kind, data=data, more=FILLING[kind.name] + SNAPSHOT_ALONE[kind.name]) as server:
+        run.preload(server, keys, 16)
+        reads = run.timed(*READ_BESIDE, '-r', keys)
+        alone = run.load_one(server, *reads)
+        before = server.memory()
+        server.forget_peak()
+        with Client(server) as client:
+            client.socket.sendall(SNAPSHOT_BEHIND[server.proto])
+            beside = run.load_one(server, *reads)
+            client.socket.recv(64)
+        return {'beyond': max(0, beside['latency_max_ns'] - alone['latency_max_ns']), 'max': beside['latency_max_ns'],
+                'alone': alone['latency_max_ns'], 'p99.9': beside['latency_p99_9_ns'],
+                'memory': server.memory('VmHWM') / before}
+
+
 DURABLE_ROWS = (
     durable_row(1, 1.2), durable_row(16, None), durable_row(64, 2), durable_row(256, None),
     Row('durable-reads', 'Reads of settled data beside 64 committing connections',
@@ -408,6 +431,15 @@ DURABLE_ROWS = (
         'RDB file), and from the log of as many commits (Redis: its append-only file).', ('redis',),
         (Metric('snapshot', 'from a checkpoint', 'ms'), Metric('log', 'from the log', 'ms')),
         (Goal('from a checkpoint', 'snapshot', 0.5, 'redis'), Goal('from the log', 'log', 0.25, 'redis')), recovery, restarts=True),
+    Row('checkpoint', 'During a checkpoint of {many} keys',
+        '8 connections, open loop of 5,000 GETs a second of {many} keys, first alone, then while a checkpoint is made (Redis: '
+        'BGSAVE, a fork); latency counts from when a request was due; {duration} s each. The machine has stalls of its own: see '
+        'the null server of the row growth. Memory is that of the serving process.', ('redis',),
+        (Metric('beyond', 'longest stall beyond that without it', 'ms'), Metric('max', 'longest stall', 'ms'),
+         Metric('alone', 'longest stall without it', 'ms'), Metric('p99.9', 'p99.9', 'ms'),
+         Metric('memory', 'the most memory, to that before', '1')),
+        (Goal('longest stall beyond that without a checkpoint', 'beyond', 2), Goal('memory, to that before', 'memory', 1.15)),
+        beside_checkpoint, restarts=True),
 )
 
 
