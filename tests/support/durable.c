@@ -1,0 +1,455 @@
+#include "durable.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+
+#define BITS 2      /* log2 of the partitions */
+#define ID UINT64_C(0x7478)
+#define TIME UINT64_C(1700000000)
+
+static const struct store_limits limits = {.txn = {.bytes = 1 << 20, .keys = 1000}, .history_bytes = 1 << 20};
+
+static void *must(void *ptr)
+{
+    if (ptr == NULL) {
+        perror("durable");
+        exit(99);
+    }
+    return ptr;
+}
+
+/* --- recovery into a store --- */
+
+static void on_reset(void *arg)
+{
+    store_reset(arg);
+}
+
+static int on_payload(void *arg, uint64_t seq, struct slice payload)
+{
+    return store_replay(arg, seq, payload);
+}
+
+static void store_make(struct store *st)
+{
+    if (store_init(st, &limits, BITS) < 0) {
+        must(NULL);
+    }
+}
+
+static enum recover_result read_into(struct store *st, struct disk *disk, struct recovery *found)
+{
+    const struct recover_sink sink = {on_reset, on_payload, on_payload, NULL, st};
+    return recover_read(disk, &sink, found);
+}
+
+static bool is_past(struct store *st, const struct past *past, uint64_t seq)
+{
+    return seq >= past->first && seq <= past->newest && past_is(st, past_at(past, seq));
+}
+
+struct durable_look durable_look(struct sim_disk *disk, const struct past *past)
+{
+    struct durable_look look = {0};
+    struct store st;
+    store_make(&st);
+    look.result = read_into(&st, &disk->disk, &look.found);
+    look.right = is_past(&st, past, look.found.last);
+    store_deinit(&st);
+    return look;
+}
+
+/* --- life and death --- */
+
+void durable_init_on(struct durable *d, struct sim_disk *disk, struct durable_shape shape, uint64_t seed, struct past *past,
+                     uint64_t acknowledged)
+{
+    static const unsigned char secret[HASH_SECRET_BYTES] = "the same in every run, so that the same seed is the same run";
+    hash_init_known(secret);
+    *d = (struct durable){.disk = disk, .shape = shape, .rng = {seed}, .past = *past, .acknowledged = acknowledged};
+    d->last_value = (uint32_t)seed << 16;
+    d->file.file = -1;
+    buf_init(&d->rest);
+    *past = (struct past){0};
+}
+
+void durable_init(struct durable *d, struct sim_disk *disk, struct durable_shape shape, uint64_t seed)
+{
+    static const struct past_data nothing;
+    struct past past;
+    past_init(&past, 0, &nothing);
+    durable_init_on(d, disk, shape, seed, &past, 0);
+}
+
+void durable_kill(struct durable *d)
+{
+    if (d->up) {
+        store_deinit(&d->store);
+        journal_deinit(&d->journal);
+        buf_deinit(&d->rest);
+    }
+    d->up = false;
+    d->checkpointing = false;
+    d->file.file = -1;
+    sim_disk_kill(d->disk);
+}
+
+void durable_deinit(struct durable *d)
+{
+    durable_kill(d);
+    past_deinit(&d->past);
+}
+
+static bool begin_writing(struct durable *d)
+{
+    d->log = (struct log){.segment_bytes = d->shape.segment_bytes};
+    d->disk->label = DURABLE_SETTLE;
+    if (recover_settle(&d->disk->disk, &d->found, &d->log) < 0) {
+        d->failures[DURABLE_SETTLE]++;
+        return false;
+    }
+    d->log.id = d->log.id == 0 ? ID : d->log.id;
+    d->disk->label = DURABLE_FIRST;
+    if (log_make(&d->log, d->log.number + 1) < 0) {
+        d->failures[DURABLE_FIRST]++;
+        return false;
+    }
+    d->made = d->log.number + 1;
+    journal_init(&d->journal, d->shape.segment_bytes, FILE_HEADER_BYTES, RECORD_HEADER_BYTES);
+    d->journal.holds = d->shape.sync;
+    d->journal.durable = d->log.last;
+    journal_add_spare(&d->journal);
+    store_use_journal(&d->store, &d->journal);
+    return true;
+}
+
+static bool start(struct durable *d, bool repair)
+{
+    assert(!d->up);
+    store_make(&d->store);
+    d->disk->label = DURABLE_READ;
+    d->result = read_into(&d->store, &d->disk->disk, &d->found);
+    bool taken = d->result == RECOVER_CLEAN || d->result == RECOVER_TORN || (d->result == RECOVER_DAMAGED && repair);
+    d->failures[DURABLE_READ] += d->result == RECOVER_FAILED;
+    d->differs = taken && !is_past(&d->store, &d->past, d->found.last);
+    if (!taken || d->differs || !begin_writing(d)) {
+        store_deinit(&d->store);
+        sim_disk_kill(d->disk);
+        return false;
+    }
+    past_forget(&d->past, d->found.last);
+    d->acknowledged = d->found.last; /* whoever asks is shown it from now on */
+    d->checkpointed = d->found.checkpoint;
+    d->up = true;
+    d->stopped = false;
+    return true;
+}
+
+bool durable_start(struct durable *d)
+{
+    return start(d, false);
+}
+
+bool durable_repair(struct durable *d)
+{
+    return start(d, true);
+}
+
+/* --- the log --- */
+
+static void stop(struct durable *d)
+{
+    d->failures[DURABLE_WRITE]++;
+    d->stopped = true;
+}
+
+/* With --sync none clients are told what may be lost; what was synced must not be. */
+static void acknowledge(struct durable *d)
+{
+    uint64_t seq = d->shape.sync ? d->journal.durable : d->log.synced;
+    d->acknowledged = seq > d->acknowledged ? seq : d->acknowledged;
+}
+
+void durable_write(struct durable *d)
+{
+    struct journal_batch b;
+    if (d->stopped || !journal_has_batch(&d->journal)) {
+        return;
+    }
+    journal_take(&d->journal, &b);
+    d->disk->label = DURABLE_WRITE;
+    int rc = log_write(&d->log, buf_head(&b.bytes), buf_len(&b.bytes), b.last, b.opens_stretch, d->shape.sync, TIME);
+    if (rc < 0) {
+        buf_deinit(&b.bytes);
+        stop(d);
+        return;
+    }
+    journal_done(&d->journal, &b);
+    store_settled(&d->store, d->journal.durable);
+    acknowledge(d);
+}
+
+void durable_mark(struct durable *d)
+{
+    d->disk->label = DURABLE_WRITE;
+    if (d->stopped || d->log.file < 0 || journal_has_batch(&d->journal)) {
+        return;
+    }
+    if (log_mark(&d->log) < 0) {
+        stop(d);
+    } else {
+        acknowledge(d);
+    }
+}
+
+static void sync_log(struct durable *d)
+{
+    d->disk->label = DURABLE_WRITE;
+    if (!d->stopped && log_sync(&d->log) < 0) {
+        stop(d);
+    } else if (!d->stopped) {
+        acknowledge(d);
+    }
+}
+
+void durable_make(struct durable *d)
+{
+    if (d->stopped || d->journal.spares > 0) {
+        return;
+    }
+    d->disk->label = DURABLE_MAKE;
+    const struct log shape = {.disk = &d->disk->disk, .segment_bytes = d->shape.segment_bytes};
+    if (log_make(&shape, d->made + 1) < 0) {
+        d->failures[DURABLE_MAKE]++;
+        d->journal.no_space = true;
+        return;
+    }
+    d->made++;
+    journal_add_spare(&d->journal);
+}
+
+/* --- commits --- */
+
+/* As tick and committer do it together: a commit waits for room, and is refused where none can be made. */
+static bool admit(struct durable *d, size_t bytes)
+{
+    for (int turns = 0; turns < 4 && !d->stopped; turns++) {
+        if (journal_admit(&d->journal, bytes) == JOURNAL_ADMITS) {
+            return true;
+        }
+        durable_write(d);
+        durable_make(d);
+    }
+    return false;
+}
+
+static bool set(struct durable *d, struct txn *t, struct past_data *data)
+{
+    unsigned n = rng_below(&d->rng, PAST_KEYS);
+    if (t == NULL && !admit(d, store_command_bytes(past_key(n).len + past_value(d->last_value + 1).len))) {
+        return false;
+    }
+    struct slice key = past_key(n);
+    struct slice value = past_value(++d->last_value);
+    data->values[n] = d->last_value;
+    return store_set(&d->store, t, key, hash_of(key), value) == 0;
+}
+
+static bool delete(struct durable *d, struct txn *t, struct past_data *data)
+{
+    unsigned n = rng_below(&d->rng, PAST_KEYS);
+    if (t == NULL && !admit(d, store_command_bytes(past_key(n).len))) {
+        return false;
+    }
+    struct slice key = past_key(n);
+    data->values[n] = 0;
+    return store_delete(&d->store, t, key, hash_of(key)) == 0;
+}
+
+static bool flush(struct durable *d, struct txn *t, struct past_data *data)
+{
+    if (t == NULL && !admit(d, store_command_bytes(0))) {
+        return false;
+    }
+    *data = (struct past_data){0};
+    return store_flush(&d->store, t) == 0;
+}
+
+static bool transact(struct durable *d, struct past_data *data)
+{
+    struct txn t;
+    struct past_data before = *data;
+    txn_init(&t);
+    bool done = store_begin(&d->store, &t, rng_chance(&d->rng, 50) ? TXN_PLAIN : TXN_SERIALIZABLE) == 0;
+    for (unsigned left = 1 + rng_below(&d->rng, 6); left > 0 && done; left--) {
+        uint32_t kind = rng_below(&d->rng, 20);
+        done = kind == 0 ? flush(d, &t, data) : kind < 6 ? delete(d, &t, data) : set(d, &t, data);
+    }
+    if (done && rng_chance(&d->rng, 90) && admit(d, store_commit_bytes(&t))) {
+        return store_commit(&d->store, &t) == 0;
+    }
+    store_rollback(&d->store, &t);
+    *data = before;
+    return done;
+}
+
+bool durable_commit(struct durable *d)
+{
+    uint64_t before = d->store.seq;
+    struct past_data data = *past_at(&d->past, before);
+    if (d->stopped) {
+        return false;
+    }
+    uint32_t kind = rng_below(&d->rng, 100);
+    bool done = kind < 55 ? set(d, NULL, &data) : kind < 70 ? delete(d, NULL, &data) : kind < 72 ? flush(d, NULL, &data) : transact(d, &data);
+    if (!done) {
+        return false;
+    }
+    bool same = memcmp(&data, past_at(&d->past, before), sizeof(data)) == 0;
+    if (d->store.seq == before + 1) {
+        past_add(&d->past, &data);
+    } else if (d->store.seq != before || !same) {
+        d->differs = true;
+    }
+    (void)store_tend(&d->store);
+    return true;
+}
+
+/* --- checkpoints --- */
+
+void durable_checkpoint_begin(struct durable *d)
+{
+    d->checkpointing = true;
+    d->walked = false;
+    d->begun = false;
+    d->file = (struct checkpoint){.file = -1, .seq = d->store.seq};
+    store_walk_begin(&d->store);
+}
+
+static int end_checkpoint(struct durable *d, int rc)
+{
+    if (rc < 0) {
+        checkpoint_abandon(&d->file);
+        d->failures[d->disk->label]++;
+    } else {
+        d->checkpointed = d->file.seq;
+        d->checkpoints++;
+    }
+    store_walk_end(&d->store);
+    buf_deinit(&d->rest);
+    d->checkpointing = false;
+    return rc;
+}
+
+static int write_part(struct durable *d)
+{
+    int rc = 0;
+    d->disk->label = DURABLE_CHECKPOINT;
+    if (!d->begun) {
+        d->begun = true;
+        rc = checkpoint_begin(&d->file, &d->disk->disk, d->log.id, d->file.seq, TIME);
+    }
+    if (rc == 0 && buf_len(&d->rest) > 0) {
+        rc = checkpoint_write(&d->file, buf_head(&d->rest), buf_len(&d->rest));
+    }
+    buf_deinit(&d->rest);
+    return rc;
+}
+
+static int finish(struct durable *d)
+{
+    uint64_t oldest;
+    uint64_t segment = d->log.number;
+    int rc = write_part(d);
+    rc = rc < 0 ? rc : checkpoint_finish(&d->file);
+    if (rc < 0) {
+        return rc;
+    }
+    d->disk->label = DURABLE_TRIM;
+    rc = checkpoint_trim(&d->disk->disk, 2, &oldest);
+    return rc < 0 ? rc : log_trim(&d->disk->disk, segment, oldest);
+}
+
+static int go_on(struct durable *d)
+{
+    struct walk *w = &d->store.walk;
+    if (!d->walked) {
+        d->walked = !walk_step(w, 1 + rng_below(&d->rng, 600));
+        assert(!w->failed);
+        if (!d->walked && rng_chance(&d->rng, 70)) {
+            return 0;
+        }
+        walk_take(w, &d->rest);
+        return d->walked ? 0 : write_part(d);
+    }
+    if (d->log.synced < d->file.seq) {
+        if (journal_has_batch(&d->journal)) {
+            durable_write(d);
+        } else {
+            sync_log(d);
+        }
+        return 0;
+    }
+    int rc = finish(d);
+    return rc < 0 ? rc : 1;
+}
+
+void durable_checkpoint_step(struct durable *d)
+{
+    int rc = d->stopped ? 0 : go_on(d);
+    if (rc != 0) {
+        (void)end_checkpoint(d, rc);
+    }
+}
+
+int durable_checkpoint(struct durable *d)
+{
+    int rc = 0;
+    if (!d->checkpointing) {
+        durable_checkpoint_begin(d);
+    }
+    while (rc == 0 && !d->stopped) {
+        rc = go_on(d);
+    }
+    return d->stopped ? -EIO : end_checkpoint(d, rc < 0 ? rc : 0);
+}
+
+/* --- any step --- */
+
+bool durable_step(struct durable *d)
+{
+    uint32_t kind = rng_below(&d->rng, 100);
+    uint64_t every = d->shape.checkpoint_every;
+    if (every > 0 && !d->checkpointing && d->store.seq >= d->checkpointed + every) {
+        durable_checkpoint_begin(d);
+    }
+    if (kind < 25) {
+        durable_write(d);
+    } else if (kind < 30) {
+        durable_make(d);
+    } else if (kind < 33) {
+        durable_mark(d);
+    } else if (kind < 55 && d->checkpointing) {
+        durable_checkpoint_step(d);
+    } else {
+        return durable_commit(d);
+    }
+    return !d->stopped && !d->differs;
+}
+
+bool durable_run(struct durable *d, uint64_t commits)
+{
+    uint64_t wanted = d->store.seq + commits;
+    while (d->store.seq < wanted) {
+        if (!durable_step(d)) {
+            return false;
+        }
+    }
+    durable_write(d);
+    return !d->stopped && !d->differs;
+}

@@ -1,0 +1,93 @@
+#include "past.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+#include "rng.h"
+
+void past_init(struct past *p, uint64_t seq, const struct past_data *data)
+{
+    *p = (struct past){.first = seq, .newest = seq - 1};
+    past_add(p, data);
+}
+
+void past_deinit(struct past *p)
+{
+    free(p->commits);
+    *p = (struct past){0};
+}
+
+const struct past_data *past_at(const struct past *p, uint64_t seq)
+{
+    if (seq < p->first || seq > p->newest) {
+        fprintf(stderr, "past_at: commit %llu is not from %llu to %llu\n", (unsigned long long)seq, (unsigned long long)p->first,
+                (unsigned long long)p->newest);
+        exit(99);
+    }
+    return &p->commits[seq - p->first];
+}
+
+void past_add(struct past *p, const struct past_data *data)
+{
+    size_t count = (size_t)(p->newest + 1 - p->first);
+    if (count == p->room) {
+        struct past_data copy = *data; /* it may be one of those that move */
+        p->room = p->room == 0 ? 64 : 2 * p->room;
+        p->commits = realloc(p->commits, p->room * sizeof(*p->commits));
+        if (p->commits == NULL) {
+            perror("past_add");
+            exit(99);
+        }
+        p->commits[count] = copy;
+    } else {
+        p->commits[count] = *data;
+    }
+    p->newest++;
+}
+
+void past_forget(struct past *p, uint64_t seq)
+{
+    (void)past_at(p, seq);
+    p->newest = seq;
+}
+
+struct slice past_key(unsigned n)
+{
+    static char texts[8][16];
+    static unsigned next;
+    char *text = texts[next++ % 8];
+    return slice_of(text, (size_t)snprintf(text, sizeof(texts[0]), "key%u", n));
+}
+
+/* Most are short, some are empty, few are long. */
+struct slice past_value(uint32_t value)
+{
+    static char all[8][PAST_VALUE_MAX];
+    static unsigned next;
+    char *bytes = all[next++ % 8];
+    struct rng rng = {value};
+    size_t size = rng_below(&rng, rng_chance(&rng, 15) ? PAST_VALUE_MAX : 40);
+    for (size_t i = 0; i < size; i += 8) {
+        uint64_t word = rng_next(&rng);
+        memcpy(bytes + i, &word, size - i < 8 ? size - i : 8);
+    }
+    return slice_of(bytes, size);
+}
+
+bool past_is(struct store *st, const struct past_data *data)
+{
+    uint64_t keys = 0;
+    for (unsigned n = 0; n < PAST_KEYS; n++) {
+        struct slice key = past_key(n);
+        struct slice value;
+        bool wanted = data->values[n] != 0;
+        bool there = store_get(st, NULL, key, hash_of(key), &value) == 1;
+        if (there != wanted || (there && !slice_equal(value, past_value(data->values[n])))) {
+            return false;
+        }
+        keys += wanted ? 1 : 0;
+    }
+    return store_count(st, NULL) == keys;
+}

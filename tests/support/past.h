@@ -1,0 +1,45 @@
+/* past: a naive model of the data as of each commit, to compare what was recovered with.
+ *
+ * There are PAST_KEYS keys, key0 and so on. A value is a number of its own from which its bytes follow, 0 where the key is absent. */
+#ifndef TXKV_SUPPORT_PAST_H
+#define TXKV_SUPPORT_PAST_H
+
+#include "store.h"
+
+#define PAST_KEYS 24
+#define PAST_VALUE_MAX 400
+
+struct past_data {
+    uint32_t values[PAST_KEYS];
+};
+
+struct past {
+    struct past_data *commits; /* owned; as of commit `first` and on */
+    size_t room;
+    uint64_t first;
+    uint64_t newest;
+};
+
+/* Begins with data as of commit seq. */
+void past_init(struct past *p, uint64_t seq, const struct past_data *data);
+void past_deinit(struct past *p);
+
+/* The data as of a commit from `first` to `newest`. */
+const struct past_data *past_at(const struct past *p, uint64_t seq);
+
+/* The data as of commit newest + 1. */
+void past_add(struct past *p, const struct past_data *data);
+
+/* Commits behind seq never were. */
+void past_forget(struct past *p, uint64_t seq);
+
+/* "key<n>", valid until 8 further calls. */
+struct slice past_key(unsigned n);
+
+/* The bytes of a value, valid until 8 further calls. */
+struct slice past_value(uint32_t value);
+
+/* Whether the store holds exactly these data. */
+bool past_is(struct store *st, const struct past_data *data);
+
+#endif
