@@ -285,6 +285,8 @@ static enum recover_result read_records(struct recovering *r, struct reader *rea
     struct record_header h;
     struct slice payload;
     while (reader_record(reader, place, FILE_LOG, &h, &payload) == READER_RECORD) {
+        bool was_synced = h.synced == place->last && reader->at > FILE_HEADER_BYTES; /* the first says nothing of the header */
+        found->synced_at = was_synced ? reader->at : found->synced_at;
         place->chain = h.check;
         place->last = h.seq;
         found->chain = h.check;
@@ -346,6 +348,7 @@ static enum recover_result read_segment(struct recovering *r, uint64_t number, b
     reader.id = what == FILE_HEADER_GOOD ? header.id : found->id;
     found->segment = number;
     found->segment_at = 0;
+    found->synced_at = 0;
     found->segments++;
     if (reader.error < 0) {
         result = failed(r, &reader);
@@ -530,6 +533,20 @@ static void move_aside(struct settling *s, const char *name)
     keep_error(s, taken == -ENOENT ? d->ops->rename(d, name, saved) : taken);
 }
 
+static void copy_bytes(struct settling *s, int from, uint64_t from_at, uint64_t count, int to, uint64_t to_at)
+{
+    char *bytes = malloc(COPY_AT_ONCE);
+    keep_error(s, bytes == NULL ? -ENOMEM : 0);
+    for (uint64_t done = 0; s->error == 0 && done < count;) {
+        uint64_t left = count - done;
+        size_t size = left < COPY_AT_ONCE ? (size_t)left : COPY_AT_ONCE;
+        ssize_t got = disk_read_all(s->disk, from, bytes, size, from_at + done);
+        keep_error(s, got < 0 ? (int)got : disk_write_all(s->disk, to, bytes, (size_t)got, to_at + done));
+        done += size;
+    }
+    free(bytes);
+}
+
 /* A copy of what is about to be cut; one of an attempt that was interrupted is replaced. */
 static void save_tail(struct settling *s, int file)
 {
@@ -542,22 +559,14 @@ static void save_tail(struct settling *s, int file)
         keep_error(s, copy);
         return;
     }
-    char *bytes = malloc(COPY_AT_ONCE);
-    keep_error(s, bytes == NULL ? -ENOMEM : 0);
-    for (uint64_t done = 0; s->error == 0 && done < s->found->tail_bytes;) {
-        uint64_t left = s->found->tail_bytes - done;
-        size_t size = left < COPY_AT_ONCE ? (size_t)left : COPY_AT_ONCE;
-        ssize_t got = disk_read_all(d, file, bytes, size, s->found->segment_at + done);
-        keep_error(s, got < 0 ? (int)got : disk_write_all(d, copy, bytes, (size_t)got, done));
-        done += size;
-    }
-    free(bytes);
+    copy_bytes(s, file, s->found->segment_at, s->found->tail_bytes, copy, 0);
     keep_error(s, s->error == 0 ? d->ops->sync(d, copy) : 0);
     keep_error(s, d->ops->close(d, copy));
     keep_error(s, s->error == 0 ? d->ops->sync_names(d) : 0);
 }
 
-/* The segment in which the log ends: without its tail, and on disk. */
+/* The segment in which the log ends: without its tail, and on disk. What nothing shows to be on disk is written anew: after a sync
+ * that failed the system may go on to show what was written, and a further sync would not write it. */
 static void settle_last(struct settling *s)
 {
     struct disk *d = s->disk;
@@ -575,7 +584,8 @@ static void settle_last(struct settling *s)
         keep_error(s, file);
         return;
     }
-    if (s->found->tail_bytes > 0) {
+    copy_bytes(s, file, s->found->synced_at, s->found->segment_at - s->found->synced_at, file, s->found->synced_at);
+    if (s->found->tail_bytes > 0 && s->error == 0) {
         save_tail(s, file);
         keep_error(s, s->error == 0 ? d->ops->truncate(d, file, s->found->segment_at) : 0);
     }

@@ -52,7 +52,8 @@ struct recovery {
     uint64_t chain;           /* check of the last record */
     uint64_t segment;         /* where the log ends: number of the segment, 0 where there is no log */
     uint64_t segment_at;      /* and how far its whole records go; 0: not even its header is whole */
-    uint64_t tail_bytes;      /* behind that, up to the last byte that is not zero */
+    uint64_t synced_at;       /* what stands before that in it is on disk: a later record says so */
+    uint64_t tail_bytes;      /* behind its whole records, up to the last byte that is not zero */
     char problem[320];        /* all but clean: which file, which byte, what it means */
 };
 
