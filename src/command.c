@@ -433,6 +433,11 @@ static int find_control(struct slice key)
     return -1;
 }
 
+bool command_is_text_key(struct slice key)
+{
+    return key.len > 0 && find_control(key) < 0 && memchr(key.data, ' ', key.len) == NULL;
+}
+
 static int check_key(struct slice key, const struct command_limits *limits)
 {
     if (key.len == 0 || find_control(key) >= 0) {

@@ -71,4 +71,7 @@ void command_explain(const struct request *r, const struct command_limits *limit
  * run, else a negative error and the text of the ERR line (without "ERR ") in why, ended by NUL. */
 int command_check_line(struct slice line, char *why, size_t why_size);
 
+/* Whether a line of the text protocol can name this key, whatever its length. */
+bool command_is_text_key(struct slice key);
+
 #endif

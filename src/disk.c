@@ -208,6 +208,22 @@ int disk_dir_lock(struct disk_dir *d, long *holder)
     return 0;
 }
 
+/* There is no way to ask for a lock of this kind but to take it, here a shared one, for a moment. */
+int disk_dir_is_locked(struct disk_dir *d, long *holder)
+{
+    int lock = d->lock >= 0 ? -1 : openat(d->dir, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    *holder = 0;
+    if (lock < 0) {
+        return 0;
+    }
+    int rc = flock(lock, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK ? -EWOULDBLOCK : 0;
+    if (rc < 0) {
+        *holder = read_holder(lock);
+    }
+    close(lock);
+    return rc;
+}
+
 void disk_dir_close(struct disk_dir *d)
 {
     if (d->lock >= 0) {

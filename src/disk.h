@@ -58,6 +58,10 @@ int disk_dir_open(struct disk_dir *d, const char *path, bool make);
  * has it in *holder (0 where that cannot be read), or another negative errno. */
 int disk_dir_lock(struct disk_dir *d, long *holder);
 
+/* Whether another process has taken it: 0, or -EWOULDBLOCK and its id in *holder (0 where that cannot be read). Changes nothing;
+ * a lock that cannot be opened is taken by nobody. */
+int disk_dir_is_locked(struct disk_dir *d, long *holder);
+
 void disk_dir_close(struct disk_dir *d);
 
 #endif

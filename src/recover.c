@@ -518,10 +518,9 @@ static void keep_error(struct settling *s, int rc)
     s->error = s->error < 0 || rc >= 0 ? s->error : rc;
 }
 
-/* Under a name that is free: the number of a segment that was put aside is used again by the log, so it can come here twice. */
-static void move_aside(struct settling *s, const char *name)
+/* The number of a segment that was put aside is used again by the log, so it can come here twice. */
+int recover_put_aside(struct disk *d, const char *name)
 {
-    struct disk *d = s->disk;
     char saved[DISK_NAME_MAX];
     snprintf(saved, sizeof(saved), "saved-%.40s", name);
     int taken = d->ops->open(d, saved, DISK_READ);
@@ -530,7 +529,12 @@ static void move_aside(struct settling *s, const char *name)
         snprintf(saved, sizeof(saved), "saved-%.40s.%u", name, again);
         taken = d->ops->open(d, saved, DISK_READ);
     }
-    keep_error(s, taken == -ENOENT ? d->ops->rename(d, name, saved) : taken);
+    return taken == -ENOENT ? d->ops->rename(d, name, saved) : taken;
+}
+
+static void move_aside(struct settling *s, const char *name)
+{
+    keep_error(s, recover_put_aside(s->disk, name));
 }
 
 static void copy_bytes(struct settling *s, int from, uint64_t from_at, uint64_t count, int to, uint64_t to_at)

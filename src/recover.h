@@ -65,4 +65,7 @@ enum recover_result recover_read(struct disk *d, const struct recover_sink *sink
  * on in a new segment (which is not made yet). 0 or a negative errno. */
 int recover_settle(struct disk *d, const struct recovery *found, struct log *log);
 
+/* Renames a file to saved-NAME, or where that is taken to saved-NAME.2, .3 and so on. 0 or a negative errno. */
+int recover_put_aside(struct disk *d, const char *name);
+
 #endif

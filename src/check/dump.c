@@ -1,0 +1,91 @@
+#include "dump.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "hash.h"
+#include "mem.h"
+#include "report.h"
+#include "store.h"
+
+/* --- reading into a store --- */
+
+static void on_reset(void *arg)
+{
+    store_reset(arg);
+}
+
+static int on_payload(void *arg, uint64_t seq, struct slice payload)
+{
+    return store_replay(arg, seq, payload);
+}
+
+/* --- writing --- */
+
+struct dump {
+    uint64_t written;
+    uint64_t left_out;
+};
+
+static bool is_text_value(struct slice value)
+{
+    return value.len == 0 || (memchr(value.data, '\r', value.len) == NULL && memchr(value.data, '\n', value.len) == NULL);
+}
+
+static int write_entry(struct entry *e, void *arg)
+{
+    struct dump *d = arg;
+    struct slice key = entry_key(e);
+    struct slice value = entry_value(e);
+    if (entry_is_tombstone(e)) {
+        return 0;
+    }
+    if (!command_is_text_key(key) || !is_text_value(value)) {
+        d->left_out++;
+        return 0;
+    }
+    fwrite("SET ", 1, 4, stdout);
+    fwrite(key.data, 1, key.len, stdout);
+    fputc(' ', stdout);
+    fwrite(value.data, 1, value.len, stdout);
+    fwrite("\r\n", 1, 2, stdout);
+    d->written++;
+    return ferror(stdout) ? -1 : 0;
+}
+
+static enum check_status write_all(const struct store *st, enum check_status status)
+{
+    struct dump d = {0};
+    dict_each(&st->current->dict, write_entry, &d);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "txkv-check: the dump could not be written\n");
+        return CHECK_NOT_READ;
+    }
+    if (d.left_out > 0) {
+        fprintf(stderr, "txkv-check: %" PRIu64 " keys left out: a line of text cannot hold them or their values\n", d.left_out);
+    }
+    fprintf(stderr, "%" PRIu64 " keys written\n", d.written);
+    return d.left_out > 0 && status == CHECK_CLEAN ? CHECK_DAMAGED : status;
+}
+
+enum check_status dump_run(struct disk_dir *dir)
+{
+    static const struct store_limits limits = {.history_bytes = SIZE_MAX};
+    static struct store store;
+    const struct recover_sink sink = {on_reset, on_payload, on_payload, NULL, &store};
+    struct reading r;
+    if (hash_init() < 0 || store_init(&store, &limits, STORE_PARTITION_BITS) < 0) {
+        fprintf(stderr, "txkv-check: no memory, or no source of random bytes\n");
+        return CHECK_NOT_READ;
+    }
+    reading_run(&r, dir, &sink);
+    enum check_status status = report_verdict(&r, NULL, stderr);
+    if (status != CHECK_NOT_READ) {
+        status = write_all(&store, status);
+    }
+    store_deinit(&store);
+    mem_chunk_drain();
+    return status;
+}

@@ -1,0 +1,20 @@
+/* report: what txkv-check says. */
+#ifndef TXKV_CHECK_REPORT_H
+#define TXKV_CHECK_REPORT_H
+
+#include <stdio.h>
+
+#include "options.h"
+#include "reading.h"
+#include "scan.h"
+
+/* Verifies, prints a line for each file and one that sums up. */
+enum check_status report_run(struct disk_dir *dir, const char *path);
+
+/* The one line on what recovery made of it; other: a file with damage that recovery does not need, NULL for none. */
+enum check_status report_verdict(const struct reading *r, const struct scan *other, FILE *to);
+
+/* The first damaged file that recovery does not need, after a reading that is clean or torn; or NULL. */
+const struct scan *report_other_damage(const struct scans *scans, const struct recovery *found);
+
+#endif
