@@ -1,4 +1,5 @@
 /* The checker against a server: runs the workload, judges the history, says what it found. */
+#include "lives.h"
 #include "server_process.h"
 #include "verify.h"
 #include "workload.h"
@@ -8,12 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define FIRST_CHECK 50 /* transactions before the first look for a fault; doubled each time */
 
 struct options {
-    const char *server, *fault;
-    uint64_t transactions, seed;
+    const char *server, *fault, *directory;
+    uint64_t transactions, seed, lives;
     uint32_t connections, keys;
     bool black_box;
 };
@@ -38,9 +40,11 @@ static double now_s(void)
 static void usage(FILE *out)
 {
     fputs("usage: checker-run --server PATH [--transactions N] [--seed N] [--connections N] [--keys N]\n"
-          "                   [--black-box] [--fault NAME]\n"
+          "                   [--black-box | --lives N] [--fault NAME]\n"
           "Runs random transactions against a server that it starts, and checks that they are strictly serializable.\n"
           "  --black-box   the server does not answer LASTSEQ and SNAPSHOT: judge by values and times alone\n"
+          "  --lives N     on a server with a data directory, which is killed N times; the history spans all its lives\n"
+          "  --directory D where its data are, for the time of the run (default: in memory, where there is /dev/shm)\n"
           "  --fault NAME  start the server with this deliberate bug, and succeed only if an anomaly is found\n",
           out);
 }
@@ -53,10 +57,13 @@ static int options_parse(struct options *o, int argc, char **argv)
                                           {"connections", required_argument, NULL, 'c'},
                                           {"keys", required_argument, NULL, 'k'},
                                           {"black-box", no_argument, NULL, 'b'},
+                                          {"lives", required_argument, NULL, 'l'},
+                                          {"directory", required_argument, NULL, 'd'},
                                           {"fault", required_argument, NULL, 'f'},
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
     *o = (struct options){.transactions = 20000, .seed = 1, .connections = 24, .keys = 12};
+    o->directory = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"; /* a process that is killed tells no disk from memory */
     for (int c; (c = getopt_long(argc, argv, "h", names, NULL)) != -1;) {
         switch (c) {
         case 's':
@@ -77,6 +84,12 @@ static int options_parse(struct options *o, int argc, char **argv)
         case 'b':
             o->black_box = true;
             break;
+        case 'l':
+            o->lives = strtoull(optarg, NULL, 10);
+            break;
+        case 'd':
+            o->directory = optarg;
+            break;
         case 'f':
             o->fault = optarg;
             break;
@@ -89,11 +102,16 @@ static int options_parse(struct options *o, int argc, char **argv)
     }
     bool fits =
         o->connections >= 1 && o->connections <= WORKLOAD_CLIENTS_MAX && o->keys >= 1 && o->keys < HISTORY_KEYS_MAX;
-    return o->server && optind == argc && fits ? 0 : -1;
+    bool marks_fit = o->lives == 0 || (!o->black_box && o->keys + o->connections < HISTORY_KEYS_MAX);
+    return o->server && optind == argc && fits && marks_fit ? 0 : -1;
 }
 
 static struct script_mix options_mix(const struct options *o)
 {
+    if (o->lives > 0) {
+        /* All that is written was read before, so that commits under way at the end of a life have an order of their own. */
+        return (struct script_mix){.keys = o->keys, .absences = true, .losses = true, .marks = true};
+    }
     return (struct script_mix){
         .keys = o->keys,
         .equal_values = !o->black_box, /* only numbers tell them apart */
@@ -204,6 +222,37 @@ static int conclude(const struct options *o, const struct workload *w, struct fi
     return 0;
 }
 
+static size_t judge_quietly(const struct workload *w)
+{
+    struct figures f = {0};
+    return judge_all(w, &f, NULL);
+}
+
+/* On servers that are killed. Returns as run does. */
+static long run_lives(const struct options *o, struct workload *w, const struct script_mix *mix, struct figures *f,
+                      struct report *driver)
+{
+    const struct lives_options lives = {o->server, o->fault, o->directory, o->lives, o->seed, judge_quietly};
+    double start = now_s();
+    int rc = lives_run(&lives, w, o->connections, mix, driver);
+    f->run_s = now_s() - start;
+    return rc != 0 ? -1 : (long)(judge_all(w, f, NULL) + driver->anomalies);
+}
+
+/* On one server. */
+static long run_once(const struct options *o, struct workload *w, const struct script_mix *mix, struct figures *f,
+                     struct report *driver)
+{
+    struct server_process server;
+    if (server_process_start(&server, &(struct server_setup){o->server, o->fault, NULL, NULL}) != SERVER_RUNS) {
+        return -1;
+    }
+    int rc = workload_init(w, server.port, o->connections, mix, !o->black_box, o->seed, driver);
+    long anomalies = rc == 0 ? run(o, w, f, driver) : -1;
+    workload_leave(w);
+    return server_process_stop(&server) == 0 ? anomalies : -1;
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
@@ -211,27 +260,20 @@ int main(int argc, char **argv)
         usage(stderr);
         return 2;
     }
-    struct server_process server;
-    if (server_process_start(&server, o.server, o.fault) != 0) {
-        return EXIT_FAILURE;
-    }
     struct workload *w = checker_zalloc(1, sizeof(*w));
+    w->epoll = -1;
     struct script_mix mix = options_mix(&o);
     struct report driver = {.out = stdout};
     struct figures f = {0};
-    int rc = workload_init(w, server.port, o.connections, &mix, !o.black_box, o.seed, &driver);
-    long anomalies = rc == 0 ? run(&o, w, &f, &driver) : -1;
+    long anomalies = (o.lives > 0 ? run_lives : run_once)(&o, w, &mix, &f, &driver);
+    int rc = -1;
     if (anomalies < 0) {
         printf("the run broke off after %" PRIu64 " transactions, seed %" PRIu64 ": %s\n", w->started, o.seed,
-               w->broken);
-        rc = -1;
+               w->broken ? w->broken : "see above");
     } else {
         rc = conclude(&o, w, &f, anomalies);
     }
     workload_deinit(w);
     free(w);
-    if (server_process_stop(&server) != 0) {
-        rc = -1;
-    }
     return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

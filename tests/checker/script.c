@@ -106,9 +106,22 @@ static void script_body(struct script *s, const struct script_mix *mix, struct r
     }
 }
 
+static bool writes(const struct script *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->steps[i].kind >= STEP_WRITE && s->steps[i].kind <= STEP_FLUSH) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void script_end(struct script *s, const struct script_mix *mix, struct rng *rng)
 {
     uint32_t dice = mix->losses ? rng_below(rng, 1000) : 999;
+    if (mix->marks && writes(s)) {
+        add(s, STEP_WRITE, mix->marker_key, 0);
+    }
     if (dice < 60) {
         add(s, STEP_ROLLBACK, 0, 0);
     } else if (dice < 75) {

@@ -49,6 +49,7 @@ struct script_mix {
     bool absences;       /* delete and flush */
     bool counts;         /* DBSIZE */
     bool losses;         /* rollbacks, errors, lost connections */
+    bool marks;          /* what writes, writes the marker key too: so its client can find out what became of it */
     uint16_t idle_max;   /* 0: no idle transactions */
 };
 

@@ -1,11 +1,14 @@
 #include "server_process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -13,22 +16,38 @@
 
 #define START_MS_MAX 20000
 #define STOP_MS_MAX 20000
+#define ARGS_MAX 32
 
-static void run_server(const char *path, const char *fault, int out, pid_t parent)
+static void set_variable(const char *name, const char *value)
 {
+    if (value != NULL) {
+        setenv(name, value, 1);
+    } else {
+        unsetenv(name);
+    }
+}
+
+static void run_server(const struct server_setup *setup, int out, int err, pid_t parent)
+{
+    char *argv[ARGS_MAX + 4];
+    size_t count = 0;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) {
         _exit(127); /* the parent died before the line above */
     }
-    if (fault) {
-        setenv("TXKV_FAULT", fault, 1);
-    } else {
-        unsetenv("TXKV_FAULT");
+    set_variable("TXKV_FAULT", setup->fault);
+    set_variable("TXKV_CRASH", setup->crash);
+    argv[count++] = strdup(setup->path);
+    argv[count++] = strdup("--port");
+    argv[count++] = strdup("0");
+    for (size_t i = 0; setup->args != NULL && setup->args[i] != NULL && i < ARGS_MAX; i++) {
+        argv[count++] = strdup(setup->args[i]);
     }
+    argv[count] = NULL;
     dup2(out, STDOUT_FILENO);
-    close(out);
-    execl(path, path, "--port", "0", (char *)NULL);
-    fprintf(stderr, "%s: %s\n", path, strerror(errno));
+    dup2(err, STDERR_FILENO);
+    execv(setup->path, argv);
+    fprintf(stderr, "%s: %s\n", setup->path, strerror(errno));
     _exit(127);
 }
 
@@ -54,53 +73,94 @@ static int read_port(struct server_process *s)
     return -1;
 }
 
-int server_process_start(struct server_process *s, const char *path, const char *fault)
+/* What it said on its standard error. */
+static void print_errors(const struct server_process *s)
+{
+    char text[4096];
+    ssize_t got = pread(s->err, text, sizeof(text), 0);
+    fwrite(text, 1, got > 0 ? (size_t)got : 0, stderr);
+}
+
+static void close_ends(struct server_process *s)
+{
+    close(s->out);
+    close(s->err);
+}
+
+enum server_start server_process_start(struct server_process *s, const struct server_setup *setup)
 {
     int ends[2];
-    if (pipe(ends) != 0) {
+    int status = 0;
+    s->err = memfd_create("stderr", MFD_CLOEXEC);
+    if (s->err < 0 || pipe2(ends, O_CLOEXEC) != 0) {
         perror("pipe");
-        return -1;
+        return SERVER_FAILED;
     }
     pid_t parent = getpid();
     s->pid = fork();
     if (s->pid == 0) {
-        close(ends[0]);
-        run_server(path, fault, ends[1], parent);
+        run_server(setup, ends[1], s->err, parent);
     }
     close(ends[1]);
     s->out = ends[0];
     if (s->pid > 0 && read_port(s) == 0) {
-        return 0;
+        return SERVER_RUNS;
     }
-    fprintf(stderr, "%s: did not start%s%s\n", path, fault ? " with TXKV_FAULT=" : "", fault ? fault : "");
     if (s->pid > 0) {
-        kill(s->pid, SIGKILL);
-        waitpid(s->pid, NULL, 0);
+        kill(s->pid, setup->crash != NULL ? SIGTERM : SIGKILL); /* it has ended, or hangs */
+        waitpid(s->pid, &status, 0);
     }
-    close(s->out);
-    return -1;
+    bool killed = setup->crash != NULL && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    if (!killed) {
+        fprintf(stderr, "%s: did not start%s%s\n", setup->path, setup->fault ? " with TXKV_FAULT=" : "",
+                setup->fault ? setup->fault : "");
+        print_errors(s);
+    }
+    close_ends(s);
+    return killed ? SERVER_KILLED : SERVER_FAILED;
+}
+
+void server_process_kill(const struct server_process *s)
+{
+    kill(s->pid, SIGKILL);
+}
+
+/* How it ended is right, or a message is on stderr. */
+static int judge_end(struct server_process *s, int status, bool right)
+{
+    if (!right) {
+        print_errors(s);
+        fprintf(stderr, "the server was ended by %s %d\n", WIFEXITED(status) ? "exit, status" : "signal",
+                WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    }
+    close_ends(s);
+    return right ? 0 : -1;
+}
+
+/* Waits, and kills it where it does not end. */
+static int wait_for_end(const struct server_process *s)
+{
+    int status = 0;
+    int waited_ms = 0;
+    while (waitpid(s->pid, &status, WNOHANG) == 0) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        if (++waited_ms == STOP_MS_MAX) {
+            fprintf(stderr, "the server does not end\n");
+            kill(s->pid, SIGABRT);
+        }
+    }
+    return status;
+}
+
+int server_process_reap(struct server_process *s)
+{
+    int status = wait_for_end(s);
+    return judge_end(s, status, WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
 int server_process_stop(struct server_process *s)
 {
-    int status = 0, waited_ms = 0;
     kill(s->pid, SIGTERM);
-    while (waitpid(s->pid, &status, WNOHANG) == 0) {
-        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-        waited_ms += 10;
-        if (waited_ms == STOP_MS_MAX) {
-            kill(s->pid, SIGKILL);
-        }
-    }
-    close(s->out);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        return 0;
-    }
-    if (WIFEXITED(status)) {
-        fprintf(stderr, "the server exited with status %d\n", WEXITSTATUS(status));
-    } else {
-        fprintf(stderr, "the server was ended by signal %d%s\n", WTERMSIG(status),
-                waited_ms >= STOP_MS_MAX ? " (it did not stop)" : "");
-    }
-    return -1;
+    int status = wait_for_end(s);
+    return judge_end(s, status, WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }

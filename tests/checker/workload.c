@@ -146,13 +146,20 @@ static int step_command(struct workload *w, struct client *c, const struct step 
 
 /* --- connections --- */
 
+static void client_lost(struct workload *w, struct client *c);
+
 static void client_connect(struct workload *w, struct client *c)
 {
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(w->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    c->state = CLIENT_READY;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0 || connect(c->fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
-        fail(w, "connect: %s", strerror(errno));
+        if (w->mortal && c->fd >= 0) {
+            client_lost(w, c);
+        } else {
+            fail(w, "connect: %s", strerror(errno));
+        }
         return;
     }
     int on = 1;
@@ -162,7 +169,6 @@ static void client_connect(struct workload *w, struct client *c)
     epoll_ctl(w->epoll, EPOLL_CTL_ADD, c->fd, &event);
     c->last_seq = 0;
     c->in_len = 0;
-    c->state = CLIENT_READY;
 }
 
 static void client_reconnect(struct workload *w, struct client *c, bool reset)
@@ -205,7 +211,47 @@ static void tx_done(struct workload *w, struct tx_builder *b, enum tx_outcome ou
     } else if (outcome != TX_COMMITTED) {
         b->tx.seq = 0;
     }
+    if (b->tx.seq != SEQ_UNKNOWN && b->tx.seq > w->newest_seq) {
+        w->newest_seq = b->tx.seq;
+    }
     history_append(&w->history, b);
+}
+
+/* What its server's end makes of the transaction that it is in. */
+static void tx_lost(struct workload *w, struct client *c)
+{
+    const struct step *step = &c->script.steps[c->at];
+    bool began = c->build.tx.begin_answered != 0;
+    if (c->script.mode == TX_AUTO || !began || c->state == CLIENT_CLOSING) {
+        return; /* nothing is known of it; or all is, and it is in the history */
+    }
+    if (c->state == CLIENT_WAITING && is_commit(step->kind) && c->marker != VALUE_ABSENT) {
+        c->open = true;
+        c->heard_ok = c->in_len >= 4 && memcmp(c->in, "OK\r\n", 4) == 0;
+        c->unheard = c->build;
+        w->opened++;
+        return;
+    }
+    if (c->build.tx.end_sent == 0) {
+        c->build.tx.end_sent = w->clock;
+    }
+    tx_done(w, &c->build, TX_ABORTED);
+}
+
+static void client_lost(struct workload *w, struct client *c)
+{
+    w->clock++;
+    if (c->script.count > 0 && !c->open) {
+        tx_lost(w, c);
+    }
+    if (c->script.count > 0) {
+        script_done(w, c);
+    }
+    w->in_flight -= c->state == CLIENT_WAITING || c->state == CLIENT_CLOSING;
+    close(c->fd);
+    c->fd = -1;
+    c->in_len = 0;
+    c->state = CLIENT_LOST;
 }
 
 static bool script_next(struct workload *w, struct client *c)
@@ -227,11 +273,16 @@ static bool script_next(struct workload *w, struct client *c)
 
 static void client_write(struct workload *w, struct client *c, const char *command, int len)
 {
-    if (send(c->fd, command, (size_t)len, MSG_NOSIGNAL) != len) {
-        fail(w, "send: %s", strerror(errno));
-    }
     c->state = CLIENT_WAITING;
     w->in_flight++;
+    if (send(c->fd, command, (size_t)len, MSG_NOSIGNAL) == len) {
+        return;
+    }
+    if (w->mortal) {
+        client_lost(w, c);
+    } else {
+        fail(w, "send: %s", strerror(errno));
+    }
 }
 
 /* Asks for the marker, as a command outside a transaction that goes into the history like any other. */
@@ -272,15 +323,18 @@ static void send_step(struct workload *w, struct client *c)
         step_done(w, c);
         return;
     case STEP_DROP:
-        client_reconnect(w, c, rng_chance(&w->rng, 50));
         tx_done(w, &c->build, TX_ABORTED);
         step_done(w, c);
+        client_reconnect(w, c, rng_chance(&w->rng, 50));
         return;
     case STEP_COMMIT_UNHEARD:
         send_unheard(w, c);
         return;
     default:
         client_write(w, c, command, step_command(w, c, step, command));
+    }
+    if (c->state == CLIENT_LOST) {
+        return;
     }
     if (step->kind == STEP_COMMIT_HALF_CLOSE) {
         shutdown(c->fd, SHUT_WR);
@@ -309,10 +363,17 @@ static uint64_t number_parse(struct workload *w, const char *line)
     return n;
 }
 
+/* The same of a commit. */
+static uint64_t seq_parse(struct workload *w, const char *line)
+{
+    uint64_t n = number_parse(w, line);
+    return n > w->seq_base ? n - w->seq_base : 0;
+}
+
 /* The number of the commit just answered, 0 if it changed nothing. */
 static uint64_t seq_take(struct workload *w, struct client *c, const char *line)
 {
-    uint64_t seq = w->numbered ? number_parse(w, line) : 0;
+    uint64_t seq = w->numbered ? seq_parse(w, line) : 0;
     if (seq == c->last_seq) {
         return 0;
     }
@@ -373,6 +434,25 @@ static void take_marker(struct workload *w, struct client *c, char **lines)
     }
 }
 
+/* The marker says what became of the COMMIT that the end of the server left open. */
+static void take_open(struct workload *w, struct client *c, char **lines)
+{
+    uint32_t value = value_parse(lines[0]);
+    bool done = value == c->marker;
+    builder_op(&c->build, OP_READ, c->mix.marker_key, value);
+    c->build.tx.seq = 0;
+    tx_done(w, &c->build, TX_COMMITTED);
+    if (c->heard_ok && !done) {
+        report_anomaly(w->report, "lost commit: it was acknowledged, and is not there after the restart");
+    }
+    if (c->failed && done) {
+        report_anomaly(w->report, "failed transaction: its COMMIT was done");
+    }
+    tx_done(w, &c->unheard, done ? TX_COMMITTED : TX_ABORTED);
+    w->opened_done += done;
+    c->open = false;
+}
+
 static void take_answer(struct workload *w, struct client *c, char **lines)
 {
     const struct step *step = &c->script.steps[c->at];
@@ -380,6 +460,10 @@ static void take_answer(struct workload *w, struct client *c, char **lines)
     w->answers++;
     w->in_flight--;
     c->state = CLIENT_READY;
+    if (c->open) {
+        take_open(w, c, lines);
+        return;
+    }
     if (step->kind == STEP_COMMIT_UNHEARD) {
         take_marker(w, c, lines);
         return;
@@ -393,7 +477,7 @@ static void take_answer(struct workload *w, struct client *c, char **lines)
     }
     if (step->kind == STEP_BEGIN) {
         c->build.tx.begin_answered = w->clock;
-        c->build.tx.snapshot = w->numbered ? number_parse(w, lines[1]) : SEQ_UNKNOWN;
+        c->build.tx.snapshot = w->numbered ? seq_parse(w, lines[1]) : SEQ_UNKNOWN;
     }
     if (step->kind == STEP_ROLLBACK) {
         tx_done(w, &c->build, TX_ABORTED);
@@ -438,14 +522,21 @@ static size_t count_lines(const struct client *c)
 static void client_receive(struct workload *w, struct client *c)
 {
     char *lines[8] = {0};
+    if (c->state == CLIENT_LOST) {
+        return; /* the event is older than that */
+    }
     ssize_t n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len, 0);
     if (n < 0 && errno == EAGAIN) {
         return;
     }
     if (n == 0 && c->state == CLIENT_CLOSING) {
         w->in_flight--;
-        client_reconnect(w, c, false);
         step_done(w, c);
+        client_reconnect(w, c, false);
+        return;
+    }
+    if (n <= 0 && w->mortal) {
+        client_lost(w, c);
         return;
     }
     if (n <= 0 || c->state != CLIENT_WAITING) {
@@ -484,7 +575,10 @@ static bool send_round(struct workload *w)
             held = true;
             continue;
         }
-        if (c->script.count || script_next(w, c)) {
+        if (c->open) {
+            w->clock++;
+            marker_poll(w, c);
+        } else if (c->script.count || script_next(w, c)) {
             send_step(w, c);
         }
         held |= c->state == CLIENT_READY && c->script.count;
@@ -511,12 +605,41 @@ static bool wake_idle(struct workload *w)
     return true;
 }
 
+static bool all_lost(const struct workload *w)
+{
+    uint32_t lost = 0;
+    for (uint32_t i = 0; i < w->client_count; i++) {
+        lost += w->clients[i].state == CLIENT_LOST;
+    }
+    return lost == w->client_count;
+}
+
+static void on_event(struct workload *w, void *who)
+{
+    struct client *c = who;
+    if (c >= w->clients && c < w->clients + w->client_count) {
+        client_receive(w, c);
+    } else {
+        struct workload_watch *watch = who;
+        watch->on_ready(watch->arg);
+    }
+}
+
+void workload_watch(struct workload *w, struct workload_watch *watch)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = watch};
+    epoll_ctl(w->epoll, EPOLL_CTL_ADD, watch->fd, &event);
+}
+
 int workload_run(struct workload *w, uint64_t target)
 {
     struct epoll_event events[WORKLOAD_CLIENTS_MAX];
     w->target = target;
     while (!w->broken) {
         bool held = send_round(w);
+        if (w->mortal && all_lost(w)) {
+            return 1;
+        }
         if (!w->in_flight) {
             if (!held && !wake_idle(w) && w->started >= w->target) {
                 break;
@@ -533,7 +656,7 @@ int workload_run(struct workload *w, uint64_t target)
             fail(w, "no answer for %d ms", ANSWER_MS_MAX);
         }
         for (int i = 0; i < n && !w->broken; i++) {
-            client_receive(w, events[i].data.ptr);
+            on_event(w, events[i].data.ptr);
         }
     }
     return w->broken ? -1 : 0;
@@ -553,27 +676,73 @@ int workload_init(struct workload *w, uint16_t port, uint32_t clients, const str
     w->report = report;
     w->client_count = clients;
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
-    history_init(&w->history, mix->keys + 1, numbered);
+    w->mortal = mix->marks;
+    history_init(&w->history, mix->keys + 1 + (mix->marks ? clients : 0), numbered);
     for (uint32_t i = 0; i < clients; i++) {
         w->clients[i].id = i;
         w->clients[i].mix = w->mix;
         /* Half of a black box's clients read all that they write: only so is the order of versions certain. */
         w->clients[i].mix.blind_writes = mix->blind_writes && (numbered || i % 2);
+        w->clients[i].mix.marker_key += mix->marks ? i : 0;
         w->clients[i].fd = -1;
-        if (!w->broken) {
+        if (w->mortal) {
+            w->clients[i].state = CLIENT_LOST;
+        } else if (!w->broken) {
             client_connect(w, &w->clients[i]);
         }
     }
     return w->broken ? -1 : 0;
 }
 
-void workload_deinit(struct workload *w)
+/* A snapshot may be of a commit that was not on disk yet. Where that one is lost, all that was answered as of that snapshot is
+ * older than it, and so as good as of the newest commit that is left. */
+static void limit_snapshots(struct workload *w, uint64_t newest)
+{
+    for (size_t i = w->life_first; i < w->history.tx_count; i++) {
+        struct tx *t = &w->history.txs[i];
+        if (t->snapshot != SEQ_UNKNOWN && t->snapshot > newest) {
+            t->snapshot = newest;
+        }
+    }
+    for (uint32_t i = 0; i < w->client_count; i++) {
+        struct tx *t = &w->clients[i].unheard.tx;
+        if (w->clients[i].open && t->snapshot != SEQ_UNKNOWN && t->snapshot > newest) {
+            t->snapshot = newest;
+        }
+    }
+    w->life_first = w->history.tx_count;
+}
+
+int workload_revive(struct workload *w, uint16_t port, uint64_t newest)
+{
+    newest -= newest < w->seq_base ? newest : w->seq_base;
+    if (w->numbered && newest < w->newest_seq) {
+        report_anomaly(w->report, "lost commit: number %" PRIu64 " was acknowledged, and after the restart %" PRIu64 " is the newest",
+                       w->newest_seq, newest);
+        w->newest_seq = newest;
+    }
+    limit_snapshots(w, newest);
+    w->port = port;
+    for (uint32_t i = 0; i < w->client_count && !w->broken; i++) {
+        client_connect(w, &w->clients[i]);
+    }
+    return w->broken ? -1 : 0;
+}
+
+void workload_leave(struct workload *w)
 {
     for (uint32_t i = 0; i < w->client_count; i++) {
         if (w->clients[i].fd >= 0) {
             close(w->clients[i].fd);
         }
+        w->clients[i].fd = -1;
+        w->clients[i].state = CLIENT_LOST;
     }
+}
+
+void workload_deinit(struct workload *w)
+{
+    workload_leave(w);
     close(w->epoll);
     history_deinit(&w->history);
 }

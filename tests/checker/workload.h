@@ -4,7 +4,10 @@
  * A client:
  *   READY --send a step--> WAITING --all lines of its answer--> READY
  *     |                       '--half-closed--> CLOSING --end of stream, reconnect--> READY
- *     '--COMMIT, close, reconnect--> READY, polling the marker until the unheard commit shows */
+ *     '--COMMIT, close, reconnect--> READY, polling the marker until the unheard commit shows
+ *
+ * Where the server is mortal, all are LOST when it has ended. On the next one, whoever had sent a COMMIT and did not hear of it
+ * asks for its own marker first, which says whether that was done. */
 #ifndef TXKV_CHECKER_WORKLOAD_H
 #define TXKV_CHECKER_WORKLOAD_H
 
@@ -14,7 +17,7 @@
 #define WORKLOAD_CLIENTS_MAX 64
 #define CLIENT_INPUT_MAX 4096
 
-enum client_state { CLIENT_READY, CLIENT_WAITING, CLIENT_CLOSING };
+enum client_state { CLIENT_READY, CLIENT_WAITING, CLIENT_CLOSING, CLIENT_LOST };
 
 struct client {
     uint32_t id;
@@ -30,9 +33,18 @@ struct client {
     uint32_t seen[HISTORY_KEYS_MAX]; /* what it last read of each key */
     struct tx_builder unheard;       /* the transaction whose COMMIT went unheard, */
     uint32_t marker;                 /* and what it wrote at the marker key; 0: none */
+    bool open;                       /* the server ended meanwhile: it may be done, or not */
+    bool heard_ok;                   /* and yet it had been acknowledged, its number alone was not heard */
     uint64_t marker_polls;
     char in[CLIENT_INPUT_MAX];
     size_t in_len, lines_wanted;
+};
+
+/* Something else that the loop waits for. */
+struct workload_watch {
+    int fd;
+    void (*on_ready)(void *arg);
+    void *arg;
 };
 
 struct workload {
@@ -49,18 +61,35 @@ struct workload {
     uint64_t started, target;   /* transactions */
     uint64_t outside;           /* commands outside transactions */
     uint32_t in_flight;
+    bool mortal;         /* the server may end at any time: a lost connection is no failure */
+    size_t life_first;   /* first transaction in the history of the server's present life */
+    uint64_t seq_base;   /* numbers of commits that came before the history */
+    uint64_t newest_seq; /* the highest number of a commit that was acknowledged */
+    size_t opened;       /* COMMITs that the end of a server left open, and those of them that were done */
+    size_t opened_done;
     const char *broken; /* what made the run stop, or NULL */
     char broken_text[256];
     struct client clients[WORKLOAD_CLIENTS_MAX];
     uint32_t client_count;
 };
 
-/* Connects. mix.keys keys are used, and one more as the marker. Returns 0, or -1 with w->broken set. */
+/* Connects. mix.keys keys are used, and one more as the marker. With mix.marks one more for each client; then the server is mortal,
+ * and there is none yet: workload_revive gives the first one. Returns 0, or -1 with w->broken set. */
 int workload_init(struct workload *w, uint16_t port, uint32_t clients, const struct script_mix *mix, bool numbered,
                   uint64_t seed, struct report *report);
+/* Closes all connections; the history stays. */
+void workload_leave(struct workload *w);
 void workload_deinit(struct workload *w);
 
-/* Runs until `target` transactions have been begun and all are ended. Returns 0, or -1 with w->broken set. */
+/* Runs until `target` transactions have been begun and all are ended. Returns 0, or -1 with w->broken set; 1 where the server
+ * is mortal and has ended. */
 int workload_run(struct workload *w, uint64_t target);
+
+/* Calls on_ready whenever there is something to read at its descriptor, while the workload runs. */
+void workload_watch(struct workload *w, struct workload_watch *watch);
+
+/* Goes on with another server, which serves the data of the one that has ended; `newest` is the number of its newest commit, as the server counts.
+ * Returns 0, or -1 with w->broken set. */
+int workload_revive(struct workload *w, uint16_t port, uint64_t newest);
 
 #endif
