@@ -1,6 +1,7 @@
 #include "check.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +18,8 @@
 #define STATUS_SKIPPED 77
 #define STATUS_BROKEN 99
 #define UNTIL_STEP_MS 5
+
+#define REMOVALS_MAX 1000 /* tries: a server that dies with its check may still be making files */
 
 static const char *server;
 
@@ -67,6 +71,53 @@ void check_needs_plain_memory(void)
 #endif
 }
 
+/* --- files --- */
+
+static void name_directory(char *path, size_t size, pid_t pid)
+{
+    snprintf(path, size, "/tmp/txkv-check-%d", (int)pid);
+}
+
+const char *check_directory(void)
+{
+    static char path[64];
+    if (path[0] == '\0') {
+        name_directory(path, sizeof(path), getpid());
+        if (mkdir(path, 0700) < 0) {
+            check_broken("%s: %s", path, strerror(errno));
+        }
+    }
+    return path;
+}
+
+const char *check_path(const char *name)
+{
+    char *path;
+    if (asprintf(&path, "%s/%s", check_directory(), name) < 0) {
+        check_broken("no memory");
+    }
+    return path;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    (void)st;
+    (void)type;
+    (void)where;
+    remove(path);
+    return 0;
+}
+
+static void remove_directory(pid_t pid)
+{
+    char path[64];
+    name_directory(path, sizeof(path), pid);
+    for (int tries = 0; access(path, F_OK) == 0 && tries < REMOVALS_MAX; tries++) {
+        nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+        poll(NULL, 0, tries == 0 ? 0 : UNTIL_STEP_MS);
+    }
+}
+
 /* --- time --- */
 
 int64_t check_now_ms(void)
@@ -104,6 +155,7 @@ static int run_one(const struct check *check)
     }
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
+    remove_directory(pid);
     if (pid < 0 || !WIFEXITED(status)) {
         printf("    %s\n", pid < 0 ? strerror(errno) : strsignal(WTERMSIG(status)));
         return STATUS_BROKEN;
@@ -123,7 +175,7 @@ static bool is_chosen(const struct check *check, int argc, char **argv)
             return true;
         }
     }
-    return argc == 2;
+    return argc == 2 && strncmp(check->name, "soak", 4) != 0;
 }
 
 int check_main(int argc, char **argv, const struct check *checks, size_t count)

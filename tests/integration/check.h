@@ -1,7 +1,7 @@
 /* check: named checks of one test program, each in a process of its own, so that a failure leaves nothing behind that
  * the next one could see, and no server either (server_fixture.h).
  *
- *      PROGRAM SERVER [CHECK]...        runs the checks named, or all
+ *      PROGRAM SERVER [CHECK]...        runs the checks named, or all but those whose name begins with "soak"
  *
  * Exit status: 0, or 1 where a check failed, 77 where all were skipped, 99 where a check could not be tried at all,
  * which is never taken for the failure that a deliberate bug must cause. */
@@ -44,6 +44,12 @@ _Noreturn void check_skip(const char *format, ...) __attribute__((format(printf,
 
 /* Ends the check as impossible: the test, not the server, is at fault. */
 _Noreturn void check_broken(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A directory of this check's own, made by the first call and removed with all that is in it when the check has ended. */
+const char *check_directory(void);
+
+/* The path of a name in it; valid until the check ends. */
+const char *check_path(const char *name);
 
 /* Skips where a sanitizer's own memory would be measured. */
 void check_needs_plain_memory(void);

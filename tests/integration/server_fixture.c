@@ -1,5 +1,6 @@
 #include "server_fixture.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -11,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,11 +38,14 @@ static bool has_port(const char *const *args)
 
 static _Noreturn void become_server(const struct server_setup *setup, bool default_port, int out, int err, pid_t parent)
 {
-    char *argv[ARGS_MAX + 4];
+    char *argv[2 * ARGS_MAX + 4];
     size_t count = 0;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) {
         _exit(127); /* the check died before the line above */
+    }
+    for (size_t i = 0; setup->before != NULL && setup->before[i] != NULL && i < ARGS_MAX; i++) {
+        argv[count++] = strdup(setup->before[i]);
     }
     argv[count++] = strdup(check_server());
     if (default_port && !has_port(setup->args)) {
@@ -57,7 +62,7 @@ static _Noreturn void become_server(const struct server_setup *setup, bool defau
     if (setup->before_exec != NULL) {
         setup->before_exec();
     }
-    execv(argv[0], argv);
+    execvp(argv[0], argv);
     dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
     _exit(127);
 }
@@ -65,7 +70,7 @@ static _Noreturn void become_server(const struct server_setup *setup, bool defau
 static void spawn(struct server *s, const struct server_setup *setup, bool default_port)
 {
     int ends[2];
-    *s = (struct server){.err = memfd_create("stderr", MFD_CLOEXEC)};
+    *s = (struct server){.err = memfd_create("stderr", MFD_CLOEXEC), .may_complain = setup->may_complain};
     if (s->err < 0 || pipe2(ends, O_CLOEXEC) < 0) {
         check_broken("%s", strerror(errno));
     }
@@ -143,6 +148,16 @@ void server_start(struct server *s, ...)
     server_start_with(s, &(struct server_setup){.args = args});
 }
 
+void server_start_on(struct server *s, const char *name, ...)
+{
+    const char *args[ARGS_MAX + 3] = {"--data", check_path(name)};
+    va_list from;
+    va_start(from, name);
+    collect(args + 2, from);
+    va_end(from);
+    server_start_with(s, &(struct server_setup){.args = args, .may_complain = true});
+}
+
 /* --- ending --- */
 
 void server_signal(const struct server *s, int number)
@@ -179,6 +194,24 @@ void server_join(struct server *s, int timeout_ms)
     CHECK(s->may_complain || text[0] == '\0', "the server complained: %s", text);
     close(s->out);
     close(s->err);
+}
+
+int server_end(struct server *s, int timeout_ms, char *text, size_t size)
+{
+    int status = reap(s, timeout_ms);
+    if (text != NULL) {
+        server_stderr(s, text, size);
+    }
+    close(s->out);
+    close(s->err);
+    return status;
+}
+
+void server_kill(struct server *s)
+{
+    server_signal(s, SIGKILL);
+    int status = server_end(s, STOP_MS_MAX, NULL, 0);
+    CHECK(status == -SIGKILL, "the server was to be killed, and ended with %d", status);
 }
 
 void server_stop(struct server *s)
@@ -277,6 +310,80 @@ void server_pause(const struct server *s)
 void server_resume(const struct server *s)
 {
     server_signal(s, SIGCONT);
+}
+
+/* --- its threads --- */
+
+/* Calls visit for each; how many there are. */
+static size_t each_thread(const struct server *s, void (*visit)(pid_t thread, void *arg), void *arg)
+{
+    char path[64];
+    size_t count = 0;
+    struct dirent *entry;
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)s->pid);
+    DIR *dir = opendir(path);
+    CHECK(dir != NULL, "%s: the server is gone", path);
+    while ((entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] != '.') {
+            count++;
+            visit((pid_t)atoi(entry->d_name), arg);
+        }
+    }
+    closedir(dir);
+    return count;
+}
+
+static void ignore_thread(pid_t thread, void *arg)
+{
+    (void)thread;
+    (void)arg;
+}
+
+size_t server_threads(const struct server *s)
+{
+    return each_thread(s, ignore_thread, NULL);
+}
+
+struct freezing {
+    pid_t loop; /* the thread that goes on */
+    struct frozen *frozen;
+};
+
+static void freeze_thread(pid_t thread, void *arg)
+{
+    struct freezing *f = arg;
+    int status;
+    if (thread == f->loop) {
+        return;
+    }
+    if (f->frozen->count == SERVER_THREADS_MAX) {
+        check_broken("too many threads");
+    }
+    if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) < 0) {
+        check_skip("the server's threads cannot be stopped here: ptrace: %s", strerror(errno));
+    }
+    if (ptrace(PTRACE_INTERRUPT, thread, NULL, NULL) < 0 || waitpid(thread, &status, __WALL) != thread) {
+        check_broken("ptrace: %s", strerror(errno));
+    }
+    f->frozen->threads[f->frozen->count++] = thread;
+}
+
+void server_freeze(const struct server *s, struct frozen *frozen)
+{
+    struct freezing f = {s->pid, frozen};
+    frozen->count = 0;
+    each_thread(s, freeze_thread, &f);
+    CHECK(frozen->count > 0, "the server has no thread but its loop");
+}
+
+void server_thaw(struct frozen *frozen)
+{
+    for (size_t i = 0; i < frozen->count; i++) {
+        if (ptrace(PTRACE_DETACH, frozen->threads[i], NULL, NULL) < 0) {
+            waitpid(frozen->threads[i], NULL, __WALL); /* it was killed meanwhile */
+        }
+    }
+    frozen->count = 0;
 }
 
 struct idle {

@@ -21,6 +21,8 @@ struct server {
 struct server_setup {
     void (*before_exec)(void); /* runs in the child; or NULL */
     const char *const *args;   /* ended by NULL */
+    const char *const *before; /* a command that runs it, such as strace and its arguments, ended by NULL; or NULL */
+    bool may_complain;         /* messages on its standard error are no failure */
 };
 
 /* Starts `SERVER ARGUMENT...`, arguments ended by NULL, and waits for its first line. Without a --port among them,
@@ -40,6 +42,31 @@ void server_join(struct server *s, int timeout_ms);
 
 /* SIGTERM, then server_join. */
 void server_stop(struct server *s);
+
+/* Starts one on a data directory, which is check_path(name), and then with these arguments. It may complain. */
+void server_start_on(struct server *s, const char *name, ...) __attribute__((sentinel));
+
+/* Waits until it has ended by itself; its exit status, or minus the signal that ended it. What it said on its standard error
+ * goes to `text`, if that is not NULL. */
+int server_end(struct server *s, int timeout_ms, char *text, size_t size);
+
+/* SIGKILL, and waits. */
+void server_kill(struct server *s);
+
+/* Stops all its threads but the loop's, at once and in the middle of whatever they do: nothing more gets to the disk. The check is skipped
+ * where that is not permitted. Thaw them before the server is to end, or be waited for. */
+#define SERVER_THREADS_MAX 16
+
+struct frozen {
+    pid_t threads[SERVER_THREADS_MAX];
+    size_t count;
+};
+
+void server_freeze(const struct server *s, struct frozen *frozen);
+void server_thaw(struct frozen *frozen);
+
+/* How many threads it has. */
+size_t server_threads(const struct server *s);
 
 /* What is on its standard error so far, ended by NUL. */
 void server_stderr(const struct server *s, char *text, size_t size);

@@ -1,0 +1,317 @@
+/* Answers that wait for the disk: with --sync commit nothing is told, and nothing shown, that is not on disk; all else is
+ * answered at once. The threads that write are stopped meanwhile, so that what must wait waits as long as it takes to see it. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "check.h"
+#include "server_fixture.h"
+#include "wire.h"
+
+#define PROMPT_MS 4000
+
+struct fixture {
+    struct server server;
+    struct frozen frozen;
+    struct client other; /* for what is to be answered at once */
+};
+
+/* A server with settled data, its disk at a standstill. */
+static void set_up(struct fixture *f, const char *sync)
+{
+    server_start_on(&f->server, "data", "--sync", sync, NULL);
+    client_open(&f->other, &f->server);
+    client_ask(&f->other, "SET settled s", "OK");
+    client_ask(&f->other, "SET doomed d", "OK");
+    client_ask(&f->other, "SET counter 7", "OK");
+    server_wait_idle(&f->server); /* the log has its marker, and the next segment is there */
+    server_freeze(&f->server, &f->frozen);
+}
+
+static void tear_down(struct fixture *f)
+{
+    client_close(&f->other);
+    server_stop(&f->server);
+}
+
+/* What was sent before has been run, and what of it is not held has been answered: three turns of the loop have gone by, one to accept
+ * the connection, one to read and run, and the end of that one. */
+static void let_run(struct fixture *f)
+{
+    for (int turn = 0; turn < 3; turn++) {
+        client_ask(&f->other, "PING", "+PONG");
+    }
+}
+
+static void open_and_send(struct client *c, const struct fixture *f, const char *lines)
+{
+    client_open(c, &f->server);
+    client_send(c, lines, strlen(lines));
+    client_wait_delivered(c);
+}
+
+static void expect_silence(const struct client *c, const char *what)
+{
+    CHECK(!client_wait(c, 0), "%s was answered, and is not on disk", what);
+}
+
+/* --- what waits --- */
+
+struct held {
+    const char *lines;
+    const char *answers[4]; /* at once, those before `held_from` */
+    size_t held_from;
+};
+
+static void check_held(struct fixture *f, const struct held *rows, size_t count)
+{
+    struct client clients[32];
+    for (size_t i = 0; i < count; i++) {
+        open_and_send(&clients[i], f, rows[i].lines);
+    }
+    let_run(f);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t line = 0; line < rows[i].held_from; line++) {
+            client_expect_start(&clients[i], rows[i].answers[line]);
+        }
+        expect_silence(&clients[i], rows[i].lines);
+    }
+    server_thaw(&f->frozen);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t line = rows[i].held_from; rows[i].answers[line] != NULL; line++) {
+            client_expect_start(&clients[i], rows[i].answers[line]);
+        }
+        client_close(&clients[i]);
+    }
+}
+
+/* The commits below are all in one connection's hand first, so that the others find them done. */
+static void writers_and_readers(void)
+{
+    static const struct held rows[] = {
+        {"SET other 1\r\n", {"OK"}, 0},
+        {"SET other 2\r\nPING\r\n", {"OK", "+PONG"}, 0}, /* what is behind it waits too */
+        {"PING\r\nSET other 3\r\n", {"+PONG", "OK"}, 1}, /* what is before it does not */
+        {"INCR n\r\n", {"1"}, 0},
+        {"DEL settled2\r\nDEL counter\r\n", {"OK", "OK"}, 1}, /* the first one changes nothing */
+        {"GET fresh\r\n", {"f"}, 0},
+        {"GET settled\r\nGET fresh\r\n", {"s", "f"}, 1},
+        {"EXISTS doomed\r\n", {"0"}, 0},
+        {"GET doomed\r\n", {""}, 0},
+        {"DEL doomed\r\n", {"OK"}, 0}, /* that there is nothing to delete is news */
+        {"MGET settled fresh\r\n", {"s", "f"}, 0},
+        {"DBSIZE\r\n", {""}, 0},
+        {"BEGIN\r\nGET settled\r\nGET fresh\r\n", {"OK", "s", "f"}, 2},
+        {"BEGIN\r\nSET x 1\r\nCOMMIT\r\n", {"OK", "OK", "OK"}, 2},
+    };
+    struct fixture f;
+    struct client writer;
+    set_up(&f, "commit");
+    open_and_send(&writer, &f, "SET fresh f\r\nDEL doomed\r\n");
+    let_run(&f);
+    expect_silence(&writer, "SET");
+    check_held(&f, rows, sizeof(rows) / sizeof(rows[0]));
+    client_expect(&writer, "OK");
+    client_expect(&writer, "OK");
+    client_close(&writer);
+    tear_down(&f);
+}
+
+/* A conflict tells of the commit that it is with. */
+static void conflict(void)
+{
+    struct fixture f;
+    struct client loser;
+    struct client winner;
+    set_up(&f, "commit");
+    client_open(&loser, &f.server);
+    client_ask(&loser, "BEGIN SERIALIZABLE", "OK");
+    client_ask(&loser, "GET settled", "s");
+    client_ask(&loser, "SET settled l", "OK");
+    open_and_send(&winner, &f, "SET settled w\r\n");
+    let_run(&f);
+    client_sendf(&loser, "COMMIT\r\n");
+    client_wait_delivered(&loser);
+    let_run(&f);
+    expect_silence(&winner, "SET");
+    expect_silence(&loser, "the conflict");
+    server_thaw(&f.frozen);
+    client_expect(&winner, "OK");
+    client_expect_start(&loser, "ERR CONFLICT");
+    client_ask(&loser, "GET settled", "w");
+    client_close(&loser);
+    client_close(&winner);
+    tear_down(&f);
+}
+
+/* --- what does not --- */
+
+static void settled_data(void)
+{
+    struct fixture f;
+    struct client writer;
+    struct client reader;
+    set_up(&f, "commit");
+    client_open(&reader, &f.server);
+    client_ask(&reader, "BEGIN", "OK"); /* its snapshot is older than what follows */
+    open_and_send(&writer, &f, "SET settled new\r\nDEL doomed\r\nFLUSH\r\nSET settled newer\r\n");
+    let_run(&f);
+    client_ask(&reader, "GET settled", "s");
+    client_ask(&reader, "GET doomed", "d");
+    client_ask(&reader, "DBSIZE", "3");
+    client_ask(&reader, "COMMIT", "OK");
+    client_ask(&reader, "BEGIN SERIALIZABLE", "OK");
+    client_ask(&reader, "SET mine 1", "OK");
+    client_ask(&reader, "GET mine", "1");
+    client_ask(&reader, "ROLLBACK", "OK");
+    client_ask_start(&reader, "NONSENSE", "ERR UNKNOWN");
+    expect_silence(&writer, "SET");
+    server_thaw(&f.frozen);
+    for (int i = 0; i < 4; i++) {
+        client_expect(&writer, "OK");
+    }
+    client_ask(&reader, "GET settled", "newer");
+    client_close(&writer);
+    client_close(&reader);
+    tear_down(&f);
+}
+
+static void other_modes(void)
+{
+    static const char *const modes[] = {"interval", "none"};
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f;
+        set_up(&f, modes[i]);
+        client_ask(&f.other, "SET settled 2", "OK");
+        client_ask(&f.other, "GET settled", "2");
+        client_ask(&f.other, "DEL doomed", "OK");
+        client_ask(&f.other, "EXISTS doomed", "0");
+        server_thaw(&f.frozen);
+        tear_down(&f);
+    }
+}
+
+/* --- what was held, and the server's end --- */
+
+static void killed_meanwhile(void)
+{
+    struct fixture f;
+    struct client writer;
+    struct client reader;
+    set_up(&f, "commit");
+    open_and_send(&writer, &f, "SET settled lost\r\n");
+    open_and_send(&reader, &f, "GET settled\r\n");
+    let_run(&f);
+    server_signal(&f.server, SIGKILL);
+    server_thaw(&f.frozen);
+    CHECK(server_end(&f.server, PROMPT_MS, NULL, 0) == -SIGKILL, "the server was not killed");
+    client_expect_gone(&writer);
+    client_expect_gone(&reader);
+    client_close(&writer);
+    client_close(&reader);
+    client_close(&f.other);
+    server_start_on(&f.server, "data", NULL);
+    client_open(&f.other, &f.server);
+    client_ask(&f.other, "GET settled", "s");
+    tear_down(&f);
+}
+
+static void quit(void)
+{
+    struct fixture f;
+    struct client c;
+    set_up(&f, "commit");
+    open_and_send(&c, &f, "SET a 1\r\nGET a\r\nQUIT\r\nSET a 2\r\n");
+    let_run(&f);
+    expect_silence(&c, "QUIT");
+    server_thaw(&f.frozen);
+    client_expect(&c, "OK");
+    client_expect(&c, "1");
+    client_expect_eof(&c);
+    client_close(&c);
+    client_ask(&f.other, "GET a", "1");
+    tear_down(&f);
+}
+
+static void half_close(void)
+{
+    struct fixture f;
+    struct client c;
+    set_up(&f, "commit");
+    open_and_send(&c, &f, "SET a 1\r\nGET a\r\nSET a 2");
+    client_half_close(&c);
+    let_run(&f);
+    expect_silence(&c, "SET");
+    server_thaw(&f.frozen);
+    client_expect(&c, "OK");
+    client_expect(&c, "1");
+    client_expect_eof(&c);
+    client_close(&c);
+    tear_down(&f);
+}
+
+/* Whoever has the answer knows that it is there for the next server. */
+static void sigterm(void)
+{
+    struct fixture f;
+    struct client writers[20];
+    char line[64];
+    set_up(&f, "commit");
+    for (int i = 0; i < 20; i++) {
+        snprintf(line, sizeof(line), "SET key%d %d\r\nPING\r\n", i, i);
+        open_and_send(&writers[i], &f, line);
+    }
+    let_run(&f);
+    server_signal(&f.server, SIGTERM);
+    client_expect_eof(&f.other); /* the signal was seen */
+    expect_silence(&writers[0], "SET");
+    server_thaw(&f.frozen);
+    for (int i = 0; i < 20; i++) {
+        client_expect(&writers[i], "OK");
+        client_expect(&writers[i], "+PONG");
+        client_expect_eof(&writers[i]);
+        client_close(&writers[i]);
+    }
+    client_close(&f.other);
+    server_join(&f.server, PROMPT_MS);
+    server_start_on(&f.server, "data", NULL);
+    client_open(&f.other, &f.server);
+    for (int i = 0; i < 20; i++) {
+        char wanted[16];
+        snprintf(line, sizeof(line), "GET key%d", i);
+        snprintf(wanted, sizeof(wanted), "%d", i);
+        client_ask(&f.other, line, wanted);
+    }
+    tear_down(&f);
+}
+
+/* A client that leaves does not take its commit back, nor anybody down. */
+static void client_leaves(void)
+{
+    struct fixture f;
+    struct client c;
+    set_up(&f, "commit");
+    for (int i = 0; i < 10; i++) {
+        open_and_send(&c, &f, "SET a 1\r\nGET a\r\n");
+        let_run(&f);
+        client_reset(&c);
+    }
+    let_run(&f);
+    server_thaw(&f.frozen);
+    client_ask(&f.other, "GET a", "1");
+    tear_down(&f);
+}
+
+static const struct check checks[] = {
+    {"writers and readers", writers_and_readers},
+    {"conflict", conflict},
+    {"settled data", settled_data},
+    {"--sync interval and none", other_modes},
+    {"killed meanwhile", killed_meanwhile},
+    {"QUIT", quit},
+    {"half-close", half_close},
+    {"SIGTERM", sigterm},
+    {"client leaves", client_leaves},
+};
+
+CHECK_MAIN(checks)
