@@ -327,6 +327,20 @@ static bool continues(const struct recovery *found, const struct file_header *he
     return first || FAULT(chain_not_checked) || (header->seq == found->last && header->chain == found->chain);
 }
 
+/* Whether all behind the place of the header is zero: a first write that was torn inside it. Of a header that was damaged later,
+ * the records are there. */
+static bool holds_no_record(struct recovering *r, const char *name)
+{
+    struct reader reader;
+    bool zero = reader_open(&reader, r->disk, name) == 0 && reader_have(&reader, FILE_HEADER_BYTES);
+    if (zero) {
+        reader_pass(&reader, FILE_HEADER_BYTES);
+        zero = reader_rest_is_zero(&reader);
+    }
+    reader_close(&reader);
+    return zero;
+}
+
 static enum recover_result read_segment(struct recovering *r, uint64_t number, bool first, bool follows)
 {
     struct recovery *found = r->found;
@@ -352,8 +366,8 @@ static enum recover_result read_segment(struct recovering *r, uint64_t number, b
     found->segments++;
     if (reader.error < 0) {
         result = failed(r, &reader);
-    } else if (what == FILE_HEADER_ZERO && !follows) {
-        result = judge_tail(r, &reader); /* the first write to it was torn: of a sector, all is written or nothing */
+    } else if (!follows && (what == FILE_HEADER_ZERO || (what == FILE_HEADER_BAD && holds_no_record(r, name)))) {
+        result = judge_tail(r, &reader); /* the first write to it was torn */
     } else if (what != FILE_HEADER_GOOD || header.kind != FILE_LOG || header.number != number || !continues(found, &header, first)) {
         say(found, "%s: byte 0: the header is damaged, or does not continue the segment before it", name);
         result = RECOVER_DAMAGED;
