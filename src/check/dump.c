@@ -7,19 +7,19 @@
 #include "command.h"
 #include "hash.h"
 #include "mem.h"
+#include "replay.h"
 #include "report.h"
-#include "store.h"
 
 /* --- reading into a store --- */
 
 static void on_reset(void *arg)
 {
-    store_reset(arg);
+    replay_reset(arg);
 }
 
 static int on_payload(void *arg, uint64_t seq, struct slice payload)
 {
-    return store_replay(arg, seq, payload);
+    return replay_add(arg, seq, payload);
 }
 
 /* --- writing --- */
@@ -70,21 +70,38 @@ static enum check_status write_all(const struct store *st, enum check_status sta
     return d.left_out > 0 && status == CHECK_CLEAN ? CHECK_DAMAGED : status;
 }
 
+static enum check_status read_and_write(struct disk_dir *dir, struct replay *replay)
+{
+    const struct recover_sink sink = {on_reset, on_payload, on_payload, NULL, replay};
+    struct reading r;
+    reading_run(&r, dir, &sink);
+    enum check_status status = report_verdict(&r, NULL, stderr);
+    if (status == CHECK_NOT_READ) {
+        return status;
+    }
+    if (replay_finish(replay) < 0) {
+        fprintf(stderr, "txkv-check: no memory for the data\n");
+        return CHECK_NOT_READ;
+    }
+    return write_all(replay->store, status);
+}
+
 enum check_status dump_run(struct disk_dir *dir)
 {
     static const struct store_limits limits = {.history_bytes = SIZE_MAX};
     static struct store store;
-    const struct recover_sink sink = {on_reset, on_payload, on_payload, NULL, &store};
-    struct reading r;
+    struct replay replay;
+    enum check_status status = CHECK_NOT_READ;
     if (hash_init() < 0 || store_init(&store, &limits, STORE_PARTITION_BITS) < 0) {
         fprintf(stderr, "txkv-check: no memory, or no source of random bytes\n");
-        return CHECK_NOT_READ;
+        return status;
     }
-    reading_run(&r, dir, &sink);
-    enum check_status status = report_verdict(&r, NULL, stderr);
-    if (status != CHECK_NOT_READ) {
-        status = write_all(&store, status);
+    if (replay_init(&replay, &store) == 0) {
+        status = read_and_write(dir, &replay);
+    } else {
+        fprintf(stderr, "txkv-check: no memory\n");
     }
+    replay_deinit(&replay);
     store_deinit(&store);
     mem_chunk_drain();
     return status;
