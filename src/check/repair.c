@@ -54,6 +54,7 @@ static void find_loss(struct loss *loss, const struct recovery *found, const str
             continue;
         }
         if (reader_open(&r, d, s->name) == 0) {
+            r.id = s->header.id != 0 ? s->header.id : found->id;
             look_through(loss, &r, s->number == found->segment && !log_is_void ? found->segment_at : 0);
         }
         reader_close(&r);

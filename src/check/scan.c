@@ -143,6 +143,7 @@ static void read_good_header(struct scan *s, struct reader *r)
         return;
     }
     reader_pass(r, FILE_HEADER_BYTES);
+    r->id = s->header.id;
     read_records(s, r);
 }
 

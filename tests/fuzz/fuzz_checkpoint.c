@@ -42,7 +42,7 @@ static void repeat_part(struct buf *b, size_t which)
     size_t len = buf_len(b);
     struct record_header h;
     size_t before = 0;
-    for (size_t at = FILE_HEADER_BYTES; at + RECORD_HEADER_BYTES <= len && record_header_read(&h, bytes + at);) {
+    for (size_t at = FILE_HEADER_BYTES; at + RECORD_HEADER_BYTES <= len && record_header_read(&h, bytes + at, TIMELINE_ID);) {
         size_t size = RECORD_HEADER_BYTES + h.length;
         if (which-- == 0) {
             if (at - before == size && before > 0) {
@@ -187,7 +187,7 @@ static void payload(const uint8_t *data, size_t size)
         reading_wrong("no memory");
     }
     record_end(&b, start);
-    record_seal(buf_head(&b) + FILE_HEADER_BYTES, buf_len(&b) - FILE_HEADER_BYTES, 0, header.check);
+    record_seal(buf_head(&b) + FILE_HEADER_BYTES, buf_len(&b) - FILE_HEADER_BYTES, TIMELINE_ID, 0, header.check);
     memory_disk_init(&d);
     add_checkpoint(&d, 5, buf_head(&b), buf_len(&b));
     reading_run(&r, &d, NULL);

@@ -188,7 +188,7 @@ static uint64_t add_commit(struct image *image, uint64_t seq, struct slice paylo
         reading_wrong("no memory");
     }
     record_end(&b, 0);
-    chain = record_seal(buf_head(&b), buf_len(&b), 0, chain);
+    chain = record_seal(buf_head(&b), buf_len(&b), TIMELINE_ID, 0, chain);
     memcpy(image->bytes + image->size, buf_head(&b), buf_len(&b));
     image->size += buf_len(&b);
     buf_deinit(&b);
@@ -240,9 +240,9 @@ static void lying_header(struct input *in)
     }
     le_put32(bytes + 8, (uint32_t)payload_size);
     le_put32(bytes + 12, kind);
-    record_seal(bytes, RECORD_HEADER_BYTES + payload_size, 0, chain); /* the payload's check */
+    record_seal(bytes, RECORD_HEADER_BYTES + payload_size, TIMELINE_ID, 0, chain); /* the payload's check */
     le_put32(bytes + 8, length);
-    le_put64(bytes, XXH3_64bits(bytes + 8, RECORD_HEADER_BYTES - 8));
+    le_put64(bytes, XXH3_64bits_withSeed(bytes + 8, RECORD_HEADER_BYTES - 8, TIMELINE_ID));
     memcpy(images[0].bytes + images[0].size, bytes, RECORD_HEADER_BYTES + size);
     images[0].size += RECORD_HEADER_BYTES + size;
     read_images(&r, 1, NULL);

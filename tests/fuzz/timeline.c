@@ -94,7 +94,7 @@ static void end_record(struct timeline *t, size_t start)
 {
     struct buf *b = last_segment(t);
     record_end(b, start);
-    t->chain = record_seal(buf_head(b) + start, buf_len(b) - start, t->synced, t->chain);
+    t->chain = record_seal(buf_head(b) + start, buf_len(b) - start, TIMELINE_ID, t->synced, t->chain);
     t->records[t->record_count++] = (struct timeline_record){t->segment_count - 1, start, buf_len(b) - start, t->commits, t->synced};
 }
 
@@ -177,7 +177,7 @@ void timeline_checkpoint(const struct timeline *t, size_t commit, size_t part_ke
     must(record_begin(b, RECORD_END, commit));
     must(record_count(b, keys));
     record_end(b, start);
-    record_seal(buf_head(b) + FILE_HEADER_BYTES, buf_len(b) - FILE_HEADER_BYTES, 0, header.check);
+    record_seal(buf_head(b) + FILE_HEADER_BYTES, buf_len(b) - FILE_HEADER_BYTES, TIMELINE_ID, 0, header.check);
 }
 
 /* --- comparing --- */
