@@ -503,6 +503,19 @@ static enum recover_result read_log(struct recovering *r, bool needs_all)
     return result;
 }
 
+/* A checkpoint gets its name when it and the log up to its commit are on disk: that there is one, damaged or not, says how far the
+ * log went. */
+static enum recover_result judge_reach(struct recovery *found, enum recover_result result)
+{
+    bool is_whole = result == RECOVER_CLEAN || result == RECOVER_TORN;
+    if (!is_whole || found->damaged_count == 0 || found->last >= found->damaged[0]) {
+        return result;
+    }
+    say(found, "all that is whole ends at commit %" PRIu64 ", but there is a checkpoint of commit %" PRIu64 ", which is damaged", found->last,
+        found->damaged[0]);
+    return RECOVER_DAMAGED;
+}
+
 enum recover_result recover_read(struct disk *d, const struct recover_sink *sink, struct recovery *found)
 {
     *found = (struct recovery){0};
@@ -511,7 +524,7 @@ enum recover_result recover_read(struct disk *d, const struct recover_sink *sink
     if (list_names(&r) == 0) {
         result = read_newest_checkpoint(&r);
         if (result != RECOVER_FAILED) {
-            result = read_log(&r, result == RECOVER_DAMAGED);
+            result = judge_reach(found, read_log(&r, result == RECOVER_DAMAGED));
         }
     }
     free(r.checkpoints.numbers);

@@ -6,8 +6,8 @@
  *      above the checkpoint's are applied.
  *   3. At the first place where no valid record stands:
  *      - only zeros follow to the end of the last segment: that is the end of the log;
- *      - a later segment is in use, or a later record says that this place had been synced, or the checkpoint is of a later
- *        commit: that is damage. What was acknowledged would be lost, so the server does not start by itself;
+ *      - a later segment is in use, or a later record says that this place had been synced, or a checkpoint, damaged or not, is of a
+ *        later commit: that is damage. What was acknowledged would be lost, so the server does not start by itself;
  *      - otherwise it is a torn tail, a batch that was being written and was never acknowledged (or damage inside the very
  *        last synced batch, which nothing tells from it): it is saved aside and cut.
  *

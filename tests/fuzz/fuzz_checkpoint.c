@@ -98,23 +98,16 @@ static void add_log(struct memory_disk *d, const struct timeline *t)
 }
 
 /* The newest checkpoint is whole: whatever else there is, nothing is missing. It is not: with the log nothing is missing
- * either; with an older one alone it takes its place; with nothing it is told. */
+ * either; else that is told, and what there is is the older one. */
 static void check(const struct timeline *t, struct reading *r, size_t newest, size_t older, bool with_log, bool whole)
 {
     if (r->result == RECOVER_FAILED) {
         return; /* damage can look like a later format; that is refused by name */
     }
-    bool missing = !whole && older == 0 && !with_log;
-    if (missing) {
-        if (r->result != RECOVER_DAMAGED) {
-            reading_wrong("nothing is left, and the result is %d", (int)r->result);
-        }
-        timeline_compare(t, &r->store, 0);
-        return;
-    }
+    enum recover_result result = whole || with_log ? RECOVER_CLEAN : RECOVER_DAMAGED;
     size_t expected = with_log ? t->commits : whole ? newest : older;
-    if (r->result != RECOVER_CLEAN || r->found.last != expected || r->found.damaged_count != !whole) {
-        reading_wrong("result %d, commit %llu, not %zu", (int)r->result, (unsigned long long)r->found.last, expected);
+    if (r->result != result || r->found.last != expected || r->found.damaged_count != !whole) {
+        reading_wrong("result %d, commit %llu, not %zu: %s", (int)r->result, (unsigned long long)r->found.last, expected, r->found.problem);
     }
     timeline_compare(t, &r->store, expected);
 }
