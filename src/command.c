@@ -187,21 +187,75 @@ static bool find_mode(struct slice name, enum txn_mode *mode)
     return false;
 }
 
+/* What the words behind BEGIN say: [SERIALIZABLE|READONLY] [ID token]. */
+struct begin_words {
+    bool has_mode;
+    bool has_token;
+    enum txn_mode mode;
+    struct slice token;
+    bool wrong; /* a word that does not belong there, or ID without its token */
+};
+
+static struct begin_words read_begin(const struct request *r)
+{
+    struct begin_words b = {0};
+    size_t at = 0;
+    b.has_mode = at < r->count && find_mode(r->args[at], &b.mode);
+    at += b.has_mode;
+    if (r->count - at == 2 && r->args[at].len == 2 && strncasecmp(r->args[at].data, "ID", 2) == 0) {
+        b.has_token = true;
+        b.token = r->args[at + 1];
+        at += 2;
+    }
+    b.wrong = at != r->count;
+    return b;
+}
+
+/* One word that a person can type and a log can show. */
+static int check_token(struct slice token)
+{
+    for (size_t i = 0; i < token.len; i++) {
+        if (token.data[i] <= ' ' || token.data[i] > '~') {
+            return ERR_SYNTAX;
+        }
+    }
+    return token.len == 0 ? ERR_SYNTAX : token.len > OUTCOME_TOKEN_MAX ? ERR_TOOBIG : 0;
+}
+
+static void refuse_begin(struct session *s, int err, bool has_token)
+{
+    if (err == ERR_DONE) {
+        session_error(s, err, "the transaction of this ID has committed; there is nothing to be done again");
+    } else if (has_token) {
+        session_error(s, err, "no room for a further ID (--outcome-max), or no memory; try later, or without an ID");
+    } else {
+        refuse(s, err);
+    }
+    store_fail(&s->engine->store, &s->txn, ERR_ABORTED, "its BEGIN was refused");
+}
+
 static void run_begin(struct session *s, const struct request *r)
 {
-    enum txn_mode mode = s->engine->plain_mode;
-    if (r->count == 1) {
-        bool known = find_mode(r->args[0], &mode);
-        assert(known); /* command_parse has checked it */
-        (void)known;
-    }
-    int rc = store_begin(&s->engine->store, &s->txn, mode);
+    struct begin_words b = read_begin(r);
+    struct store *st = &s->engine->store;
+    assert(!b.wrong); /* command_parse has checked it */
+    enum txn_mode mode = b.has_mode ? b.mode : s->engine->plain_mode;
+    int rc = b.has_token ? store_begin_id(st, &s->txn, mode, b.token) : store_begin(st, &s->txn, mode);
     if (rc < 0) {
-        refuse(s, rc);
-        store_fail(&s->engine->store, &s->txn, ERR_ABORTED, "its BEGIN was refused");
+        refuse_begin(s, rc, b.has_token);
     } else {
         answer_transaction(s);
     }
+}
+
+static void run_outcome(struct session *s, const struct request *r)
+{
+    static const char *const words[] = {[OUTCOME_UNKNOWN] = "UNKNOWN",
+                                        [OUTCOME_OPEN] = "UNKNOWN", /* it may still go either way */
+                                        [OUTCOME_ABORTED] = "ABORTED",
+                                        [OUTCOME_COMMITTED] = "COMMITTED"};
+    enum outcome_state state = store_outcome(&s->engine->store, r->args[0]);
+    session_answer(s, s->proto->line(&s->out, slice_str(words[state])));
 }
 
 static void run_commit(struct session *s, const struct request *r)
@@ -325,13 +379,15 @@ static const struct command table[] = {
     {"MGET", "key [key ...]", "the values of the keys, a line each", 1, COMMAND_ARGS_MAX, COMMAND_KEYS, run_mget},
     {"DBSIZE", "", "how many keys exist", 0, 0, 0, run_dbsize},
     {"FLUSH", "", "removes all keys", 0, 0, COMMAND_WRITES, run_flush},
-    {"BEGIN", "[SERIALIZABLE|READONLY]",
-     "opens a transaction; SERIALIZABLE refuses its COMMIT if what it read has changed; READONLY takes no writes", 0, 1,
-     COMMAND_BEGINS, run_begin},
+    {"BEGIN", "[SERIALIZABLE|READONLY] [ID token]",
+     "opens a transaction; SERIALIZABLE refuses its COMMIT if what it read has changed; READONLY takes no writes; ID names it for "
+     "OUTCOME", 0, 3, COMMAND_BEGINS, run_begin},
     {"COMMIT", "", "publishes the transaction's writes all at once, or none of them", 0, 0,
      COMMAND_ENDS | COMMAND_COMMITS, run_commit},
     {"ROLLBACK", "", "discards the transaction", 0, 0, COMMAND_ENDS | COMMAND_ALWAYS,
      run_rollback},
+    {"OUTCOME", "token", "what became of the transaction of that ID: COMMITTED, ABORTED or UNKNOWN", 1, 1, COMMAND_TOKEN,
+     run_outcome},
     {"CHECKPOINT", "", "writes all keys to the data directory, so that the log before may go; OK when it is done", 0, 0, 0,
      run_checkpoint},
     {"BACKUP", "name", "makes a copy of the data, as of now, in a new directory of that name below --backup-dir", 1, 1, 0,
@@ -459,9 +515,12 @@ static int check_args(const struct request *r, const struct command_limits *limi
     if (flags & COMMAND_REST) {
         return r->args[r->count - 1].len > limits->value_bytes ? ERR_TOOBIG : 0;
     }
-    if (flags & COMMAND_BEGINS && r->count == 1) {
-        enum txn_mode mode;
-        return find_mode(r->args[0], &mode) ? 0 : ERR_SYNTAX;
+    if (flags & COMMAND_BEGINS) {
+        struct begin_words b = read_begin(r);
+        return b.wrong ? ERR_SYNTAX : b.has_token ? check_token(b.token) : 0;
+    }
+    if (flags & COMMAND_TOKEN) {
+        return check_token(r->args[0]);
     }
     if (flags & COMMAND_NUMBER && r->count == 2) {
         int64_t number;
@@ -514,6 +573,32 @@ static void explain_key(struct slice key, const struct command *c, const struct 
     }
 }
 
+static void explain_token(struct slice token, char *why, size_t size)
+{
+    if (token.len > OUTCOME_TOKEN_MAX) {
+        snprintf(why, size, "the ID has %zu bytes; an ID has at most %zu", token.len, OUTCOME_TOKEN_MAX);
+    } else {
+        snprintf(why, size, "the ID is empty or holds what is no printable ASCII; an ID is one word of 1 to %zu bytes",
+                 OUTCOME_TOKEN_MAX);
+    }
+}
+
+static void explain_begin(const struct request *r, char *why, size_t size)
+{
+    struct begin_words b = read_begin(r);
+    const struct command *c = r->command;
+    struct slice last = r->args[r->count - 1];
+    if (!b.wrong) {
+        explain_token(b.token, why, size);
+    } else if (last.len == 2 && strncasecmp(last.data, "ID", 2) == 0) {
+        snprintf(why, size, "ID lacks its token; %s %s", c->name, c->usage);
+    } else if (b.has_mode) {
+        snprintf(why, size, "behind the mode stand ID and its token, or nothing; %s %s", c->name, c->usage);
+    } else {
+        snprintf(why, size, "unknown mode; %s %s", c->name, c->usage);
+    }
+}
+
 static void explain_args(const struct request *r, const struct command_limits *limits, char *why, size_t size)
 {
     const struct command *c = r->command;
@@ -529,8 +614,10 @@ static void explain_args(const struct request *r, const struct command_limits *l
                  limits->value_bytes);
     } else if (c->flags & COMMAND_NUMBER) {
         snprintf(why, size, "%s adds a signed 64-bit integer, such as 5 or -5: %s %s", c->name, c->name, c->usage);
+    } else if (c->flags & COMMAND_TOKEN) {
+        explain_token(r->args[0], why, size);
     } else {
-        snprintf(why, size, "unknown mode; %s %s", c->name, c->usage);
+        explain_begin(r, why, size);
     }
 }
 

@@ -17,10 +17,11 @@ enum command_flag {
     COMMAND_REST = 4,     /* its last argument is the rest of the line: a value */
     COMMAND_ENDS = 8,     /* ends a transaction, a failed one too */
     COMMAND_ALWAYS = 16,  /* runs in a failed transaction as it does elsewhere */
-    COMMAND_BEGINS = 32,  /* its argument is a mode; a refusal of it outside a transaction opens a failed one */
+    COMMAND_BEGINS = 32,  /* its arguments are a mode and an ID; a refusal of it outside a transaction opens a failed one */
     COMMAND_NUMBER = 64,  /* its second argument is an integer */
     COMMAND_WRITES = 128, /* outside of a transaction it is a commit, of at most its own bytes */
     COMMAND_COMMITS = 256, /* ends a transaction by a commit */
+    COMMAND_TOKEN = 512,   /* its argument is the ID of a transaction */
 };
 
 struct command {

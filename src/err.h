@@ -11,6 +11,7 @@
     X(CONFLICT, "a key read by this SERIALIZABLE transaction was changed since; retry it")                             \
     X(ABORTED, "an earlier command of this transaction failed; nothing of it is applied")                              \
     X(EXPIRED, "the transaction was ended by the server to free its snapshot; retry it")                               \
+    X(DONE, "a transaction of that ID has committed; OUTCOME tells")                                                   \
     X(TOOBIG, "over a limit in bytes or in number")                                                                    \
     X(FULL, "no memory, or no place for a further connection")                                                         \
     X(READONLY, "a write where only reads are allowed")                                                                \

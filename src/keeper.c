@@ -201,7 +201,7 @@ static void hand_over(struct keeper *k, bool last)
 static bool walk_on(struct keeper *k)
 {
     struct walk *w = &k->engine->store.walk;
-    if (buf_len(&w->out) < OUT_BYTES_MAX && !walk_step(w, WALK_STEP_BYTES)) {
+    if (buf_len(&w->out) < OUT_BYTES_MAX && !store_walk_step(&k->engine->store, WALK_STEP_BYTES)) {
         k->state = KEEPER_SETTLING;
     }
     if (w->failed) {
@@ -266,7 +266,7 @@ void keeper_stop(struct keeper *k)
     begin(k, NULL);
     bool more;
     do {
-        more = walk_step(&k->engine->store.walk, PART_BYTES);
+        more = store_walk_step(&k->engine->store, PART_BYTES);
         walk_take(&k->engine->store.walk, &k->part);
         k->last = !more;
         k->segment = k->committer->segment;

@@ -22,6 +22,7 @@ struct options {
     size_t checkpoint_log_bytes;
     const char *backup_dir; /* NULL: no backups */
     size_t outcome_keep_seconds;
+    size_t outcome_max; /* transactions with an ID that are remembered */
     size_t max_connections; /* 0 = as many as descriptors allow, at most 10,000 */
     size_t max_memory;
     size_t history_max;

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "conn.h"
@@ -59,9 +60,15 @@ static void keep_awake(struct server *server, bool busy)
     }
 }
 
+void server_tell_time(struct server *server)
+{
+    server->engine.store.outcomes.clock = (server->epoch_ms + uv_now(&server->loop)) / 1000;
+}
+
 static void on_check(uv_check_t *check)
 {
     struct server *server = check->data;
+    server_tell_time(server);
     tick_run(&server->tick, conn_after_tick);
     bool more = store_tend(&server->engine.store);
     more = mem_tend() || more;
@@ -169,6 +176,7 @@ static void on_timer(uv_timer_t *timer)
     struct server *server = timer->data;
     uint64_t now = uv_now(&server->loop);
     struct deadline *d;
+    server_tell_time(server);
     while ((d = deadline_pop(&server->partial, now)) != NULL) {
         conn_on_partial(CONN_OF(d, partial));
     }
@@ -402,6 +410,8 @@ static int init_engine(struct server *server)
     }
     e->store_limits = (struct store_limits){{o->tx_bytes, o->tx_keys}, o->history_max, o->max_memory};
     e->limits = (struct session_limits){{o->key_max, o->value_max}, o->answer_max, o->pending_max};
+    e->store.outcomes.max = o->outcome_max;
+    e->store.outcomes.keep = o->outcome_keep_seconds;
     e->plain_mode = o->serializable ? TXN_SERIALIZABLE : TXN_PLAIN;
     e->quiet_transactions = o->quiet_transactions;
     return 0;
@@ -425,6 +435,10 @@ static int init_loop(struct server *server)
     server->unread.after_ms = o->unread_seconds * 1000;
     server->tx_idle.after_ms = o->tx_idle_seconds * 1000;
     server->linger.after_ms = LINGER_MS;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    server->epoch_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 - uv_now(&server->loop);
+    server_tell_time(server);
     return 0;
 }
 

@@ -47,6 +47,7 @@ struct server {
     struct deadline_list unread;  /* answers that the client does not read */
     struct deadline_list linger;  /* closed by us, the client has not closed yet */
     struct deadline_list tx_idle; /* an open transaction without commands */
+    uint64_t epoch_ms; /* Unix time at which the loop's time was 0 */
     bool stopping;
     uint64_t stop_at_ms; /* when the patience with slow clients ends */
 };
@@ -54,6 +55,10 @@ struct server {
 /* Listens as the options say, prints the one line, serves until SIGINT or SIGTERM. The process's exit status; what went
  * wrong is one line on stderr. */
 int server_run(const struct options *options);
+
+/* Tells the store what time it is, as of this turn of the loop. It is the system's time of the start, and what has passed since:
+ * a clock that is set meanwhile moves nothing. */
+void server_tell_time(struct server *server);
 
 /* Called by a connection whose close has been completed. */
 void server_forget(struct server *server, struct conn *conn);

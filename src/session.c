@@ -133,7 +133,8 @@ static size_t record_bytes(const struct session *s, const struct request *r)
         return 0;
     }
     if (s->txn.state == TXN_OPEN) {
-        return r->command->flags & COMMAND_COMMITS && s->txn.writes + s->txn.flushed > 0 ? store_commit_bytes(&s->txn) : 0;
+        bool records = s->txn.writes + s->txn.flushed > 0 || s->txn.outcome != NULL;
+        return r->command->flags & COMMAND_COMMITS && records ? store_commit_bytes(&s->txn) : 0;
     }
     return r->command->flags & COMMAND_WRITES ? store_command_bytes(r->raw.consumed) : 0;
 }

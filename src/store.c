@@ -11,16 +11,24 @@
 
 #define TEND_STEPS 1024   /* entries freed per store_tend, about 0.3 ms, and two more for each that was written since */
 #define RELIEVE_STEPS 256 /* versions swept by a write that finds the history over its limit */
+#define OUTCOME_STEPS 256 /* outcomes forgotten, or written by a walk, at a time */
 #define INTEGER_TEXT_MAX 21
 
 int store_init(struct store *st, const struct store_limits *limits, unsigned bits)
 {
     *st = (struct store){.limits = limits, .bits = bits};
+    if (outcomes_init(&st->outcomes) < 0) {
+        return -1;
+    }
     st->current = generation_new(bits);
+    if (st->current == NULL) {
+        outcomes_deinit(&st->outcomes);
+        return -1;
+    }
 #ifdef TXKV_FAULTS
     (void)dict_init(&st->half, 0);
 #endif
-    return st->current == NULL ? -1 : 0;
+    return 0;
 }
 
 void store_deinit(struct store *st)
@@ -29,6 +37,7 @@ void store_deinit(struct store *st)
     dict_deinit(&st->half);
 #endif
     store_walk_end(st);
+    outcomes_deinit(&st->outcomes);
     history_deinit(&st->history);
     dict_deinit(&st->current->dict);
     mem_free(st->current);
@@ -75,7 +84,8 @@ size_t store_command_bytes(size_t bytes)
 /* An entry takes more than its operation. */
 size_t store_commit_bytes(const struct txn *t)
 {
-    return RECORD_HEADER_BYTES + 2 * RECORD_OP_BYTES_MAX + t->shadow.bytes;
+    size_t id = t->outcome == NULL ? 0 : RECORD_OP_BYTES_MAX + OUTCOME_TOKEN_MAX;
+    return RECORD_HEADER_BYTES + 2 * RECORD_OP_BYTES_MAX + id + t->shadow.bytes;
 }
 
 static int reserve_record(struct store *st, size_t bytes)
@@ -468,18 +478,57 @@ int store_begin(struct store *st, struct txn *t, enum txn_mode mode)
     return 0;
 }
 
-void store_rollback(struct store *st, struct txn *t)
+int store_begin_id(struct store *st, struct txn *t, enum txn_mode mode, struct slice token)
+{
+    struct outcome *known = outcome_find(&st->outcomes, token);
+    if (outcome_state(known) == OUTCOME_COMMITTED) {
+        observe(st, outcome_seq(known));
+        return ERR_DONE;
+    }
+    if (store_begin(st, t, mode) < 0) {
+        return ERR_FULL;
+    }
+    if (outcome_state(known) == OUTCOME_OPEN) {
+        store_fail(st, outcome_txn(known), ERR_EXPIRED, "a transaction of the same ID was begun on another connection");
+    }
+    t->outcome = outcome_open(&st->outcomes, known, token, t);
+    if (t->outcome == NULL) {
+        store_rollback(st, t);
+        return ERR_FULL;
+    }
+    return 0;
+}
+
+enum outcome_state store_outcome(struct store *st, struct slice token)
+{
+    const struct outcome *known = outcome_find(&st->outcomes, token);
+    if (outcome_state(known) == OUTCOME_COMMITTED) {
+        observe(st, outcome_seq(known));
+    }
+    return outcome_state(known);
+}
+
+/* Forgets what an unfinished transaction holds. */
+static void drop(struct store *st, struct txn *t)
 {
     txn_clear(t);
     history_close(&st->history, &t->holder);
+    if (t->outcome != NULL) {
+        outcome_abort(&st->outcomes, t->outcome);
+        t->outcome = NULL;
+    }
+}
+
+void store_rollback(struct store *st, struct txn *t)
+{
+    drop(st, t);
     t->state = TXN_NONE;
 }
 
 void store_fail(struct store *st, struct txn *t, int cause, const char *why)
 {
     assert(t->state != TXN_FAILED);
-    txn_clear(t);
-    history_close(&st->history, &t->holder);
+    drop(st, t);
     t->state = TXN_FAILED;
     t->cause = cause;
     snprintf(t->why, sizeof(t->why), "%s", why);
@@ -488,6 +537,7 @@ void store_fail(struct store *st, struct txn *t, int cause, const char *why)
 struct committing {
     struct store *st;
     struct txn *t;
+    struct generation *fresh; /* what its FLUSH puts in place of the data; NULL where it flushes nothing */
     size_t tables;  /* partitions that are empty now and will be written to, at most */
     size_t values;  /* keys that will be written */
     bool deletes;   /* a deletion may empty a partition, whose table is made anew by a later write */
@@ -543,6 +593,14 @@ static int look_ahead(struct entry *e, void *arg)
         c->effective = now != NULL && !entry_is_tombstone(now);
     }
     return 0;
+}
+
+/* The first operation of its record. */
+static void record_outcome_of(struct store *st, const struct outcome *at)
+{
+    if (st->journal != NULL && !FAULT(outcome_not_recorded)) {
+        must(record_outcome(&st->journal->pending, outcome_token(at), outcome_time(at)));
+    }
 }
 
 static void record_entry(struct store *st, const struct entry *e)
@@ -614,20 +672,19 @@ static void finish_half(struct store *st)
 #endif
 
 /* The memory that applying will need, so that it cannot fail half way. */
-static int reserve(const struct committing *c, struct generation **fresh)
+static int reserve(struct committing *c)
 {
     size_t partitions = (size_t)1 << c->st->bits;
     if (reserve_record(c->st, store_commit_bytes(c->t)) < 0) {
         return ERR_FULL;
     }
     size_t tables = c->t->flushed || c->deletes ? c->values : c->tables;
-    *fresh = NULL;
     if (dict_reserve(tables < partitions ? tables : partitions) < 0) {
         return ERR_FULL;
     }
     if (c->t->flushed && c->st->keys > 0) {
-        *fresh = generation_new(c->st->bits);
-        return *fresh == NULL ? ERR_FULL : 0;
+        c->fresh = generation_new(c->st->bits);
+        return c->fresh == NULL ? ERR_FULL : 0;
     }
     return 0;
 }
@@ -644,46 +701,62 @@ static int check_conflicts(struct committing *c)
     return dict_each(&c->t->shadow, validate, c);
 }
 
-int store_commit(struct store *st, struct txn *t)
+/* All that may fail: 0, or ERR_CONFLICT, ERR_FULL. */
+static int prepare(struct committing *c)
 {
-    assert(t->state == TXN_OPEN);
-    struct committing c = {.st = st, .t = t};
-    struct generation *fresh = NULL;
-    size_t writes = t->writes;
-    uint64_t seq;
-    int rc = 0;
-    st->steps += t->shadow.count;
-    if (t->writes == 0 && !t->flushed) {
-        goto end;
+    bool writes = c->t->writes > 0 || c->t->flushed;
+    if (!writes && c->t->outcome == NULL) {
+        return 0;
     }
-    rc = check_conflicts(&c);
+    int rc = writes ? check_conflicts(c) : 0;
     if (rc < 0) {
-        goto end;
+        return rc;
     }
-    dict_each(&t->shadow, look_ahead, &c);
-    rc = reserve(&c, &fresh);
-    if (rc < 0 || (!c.effective && fresh == NULL)) {
-        if (rc == 0 && t->flushed) {
-            observe_keyset(st, UINT64_MAX);
-        }
-        goto end;
+    dict_each(&c->t->shadow, look_ahead, c);
+    rc = reserve(c);
+    if (rc == 0 && c->t->flushed && !c->effective && c->fresh == NULL) {
+        observe_keyset(c->st, UINT64_MAX);
     }
+    return rc;
+}
+
+/* Takes a sequence number, records, and applies; cannot fail. */
+static void publish_all(struct committing *c)
+{
+    struct store *st = c->st;
+    struct txn *t = c->t;
+    size_t writes = t->writes;
     history_close(&st->history, &t->holder); /* its own snapshot needs nothing of what it replaces */
-    seq = ++st->seq;
+    uint64_t seq = ++st->seq;
     size_t record = st->journal == NULL ? 0 : begin_record(st, seq);
-    if (fresh != NULL) {
+    if (t->outcome != NULL) {
+        outcome_commit(&st->outcomes, t->outcome, seq);
+        record_outcome_of(st, t->outcome);
+        t->outcome = NULL;
+    }
+    if (c->fresh != NULL) {
         if (st->journal != NULL) {
             must(record_flush(&st->journal->pending));
         }
-        flush_now(st, fresh, seq);
+        flush_now(st, c->fresh, seq);
     }
-    struct applying a = {st, seq, FAULT(half_commit_visible) ? t->writes / 2 : SIZE_MAX};
+    struct applying a = {st, seq, FAULT(half_commit_visible) ? writes / 2 : SIZE_MAX};
     dict_release(&t->shadow, apply, &a);
     if (st->journal != NULL) {
         end_record(st, record, seq);
     }
     relieve(st, writes);
-end:
+}
+
+int store_commit(struct store *st, struct txn *t)
+{
+    assert(t->state == TXN_OPEN);
+    struct committing c = {.st = st, .t = t};
+    st->steps += t->shadow.count;
+    int rc = prepare(&c);
+    if (rc == 0 && (c.effective || c.fresh != NULL || t->outcome != NULL)) {
+        publish_all(&c);
+    }
     store_rollback(st, t);
     return rc;
 }
@@ -739,6 +812,8 @@ int store_replay_op(struct store *st, uint64_t seq, const struct record_op *op, 
         rc = store_flush(st, NULL);
         break;
     case RECORD_OUTCOME:
+        rc = outcome_restore(&st->outcomes, op->key, op->time, seq);
+        break;
     default:
         break;
     }
@@ -764,11 +839,15 @@ void store_replayed(struct store *st, uint64_t seq)
 void store_reset(struct store *st)
 {
     const struct store_limits *limits = st->limits;
+    const struct outcomes outcomes = st->outcomes;
     unsigned bits = st->bits;
     store_deinit(st);
     int rc = store_init(st, limits, bits);
     assert(rc == 0);
     (void)rc;
+    st->outcomes.max = outcomes.max;
+    st->outcomes.keep = outcomes.keep;
+    st->outcomes.clock = outcomes.clock;
 }
 
 void store_walk_begin(struct store *st)
@@ -776,6 +855,27 @@ void store_walk_begin(struct store *st)
     assert(!st->walk.active);
     walk_begin(&st->walk, st->current, st->seq);
     st->watched = true;
+    outcomes_walk_begin(&st->outcomes);
+}
+
+/* The outcomes come first, in slices. Those of later commits, which stand at the end, are left out. */
+static bool walk_outcomes(struct store *st)
+{
+    for (size_t i = 0; i < OUTCOME_STEPS; i++) {
+        const struct outcome *at = outcomes_walk_next(&st->outcomes);
+        if (at == NULL || outcome_seq(at) > st->walk.seq) {
+            return false;
+        }
+        if (walk_outcome(&st->walk, outcome_token(at), outcome_time(at)) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool store_walk_step(struct store *st, size_t bytes)
+{
+    return walk_outcomes(st) || walk_step(&st->walk, bytes);
 }
 
 void store_walk_end(struct store *st)
@@ -792,6 +892,7 @@ bool store_tend(struct store *st)
     size_t limit = TEND_STEPS + (FAULT(sweep_not_scaled) ? 0 : 2 * st->changes);
     st->changes = 0;
     bool more = history_sweep(&st->history, st->current, limit) == limit;
+    more = outcomes_expire(&st->outcomes, OUTCOME_STEPS) || more;
     bool may_begin = !more; /* what is about to be freed need not be drained around */
     return ((st->evacuating || may_begin) && evacuate(st, limit)) || more;
 }

@@ -23,6 +23,7 @@ struct store {
     struct walk walk;                  /* the one that makes a checkpoint */
     bool watched;                      /* there is a journal, or a walk is under way: they see a change before it is made */
     struct history history;
+    struct outcomes outcomes; /* whoever runs the store sets its clock and limits */
     struct generation *current;
     uint64_t seq;            /* of the newest commit; 0 = none yet */
     uint64_t keyset_version; /* of the newest commit that added or removed a key */
@@ -70,8 +71,15 @@ int store_flush(struct store *st, struct txn *t);
 /* Opens t (state NONE) on a snapshot of now. 0, or ERR_FULL. */
 int store_begin(struct store *st, struct txn *t, enum txn_mode mode);
 
+/* The same under an ID, a token of 1 to OUTCOME_TOKEN_MAX bytes. A transaction that is open under that ID expires: its COMMIT
+ * cannot come any more. ERR_DONE: one of that ID has committed. ERR_FULL: also where there is no room for a further ID. */
+int store_begin_id(struct store *st, struct txn *t, enum txn_mode mode, struct slice token);
+
+/* What became of the transaction of an ID: outcome.h. */
+enum outcome_state store_outcome(struct store *st, struct slice token);
+
 /* Ends an OPEN t by publishing all of it: 0. Or ERR_CONFLICT, ERR_FULL: nothing is applied. t is in state NONE afterwards
- * in any case. */
+ * in any case. With an ID it takes a sequence number and a record even where it changes nothing. */
 int store_commit(struct store *st, struct txn *t);
 
 /* Ends t in whatever state by forgetting it. */
@@ -104,11 +112,14 @@ void store_replayed(struct store *st, uint64_t seq);
 /* Forgets all data and begins at commit 0; as store_replay. */
 void store_reset(struct store *st);
 
-/* Begins the walk through all keys as of now; steps are walk_step. Not while one is active. */
+/* Begins the walk through all keys, and all outcomes that are kept, as of now. Not while one is active. */
 void store_walk_begin(struct store *st);
+
+/* One step of it: as walk_step. */
+bool store_walk_step(struct store *st, size_t bytes);
 void store_walk_end(struct store *st);
 
-/* Work that may wait, in a bounded slice: frees old versions. True while there is more. */
+/* Work that may wait, in a bounded slice: frees old versions, forgets old outcomes. True while there is more. */
 bool store_tend(struct store *st);
 
 /* Brings what the commands on these keys will touch into the cache. */

@@ -11,6 +11,7 @@
 #define TXKV_TXN_H
 
 #include "history.h"
+#include "outcome.h"
 
 enum txn_state { TXN_NONE, TXN_OPEN, TXN_FAILED };
 
@@ -33,6 +34,7 @@ struct txn {
     int cause;        /* FAILED: the error code that COMMIT answers, ERR_ABORTED or ERR_EXPIRED */
     char why[96];     /* FAILED: the first cause, for people; ended by NUL */
     size_t writes;    /* shadow entries that are not marks */
+    struct outcome *outcome; /* OPEN: of its ID; NULL without one */
     struct dict shadow;
     struct snapshot_holder holder;
 };

@@ -102,7 +102,7 @@ static void print_help(struct slice name)
         const struct command *command = command_at(i);
         if (name.len == 0 ||
             (name.len == strlen(command->name) && strncasecmp(name.data, command->name, name.len) == 0)) {
-            printf("%-8s %-24s %s\n", command->name, command->usage, command->help);
+            printf("%-10s %-36s %s\n", command->name, command->usage, command->help);
             any = true;
         }
     }

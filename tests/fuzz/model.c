@@ -166,6 +166,54 @@ static const char *write_key(struct model *m, struct model_client *c, size_t k, 
     return NULL;
 }
 
+/* --- IDs --- */
+
+enum { TOKEN_UNKNOWN, TOKEN_OPEN, TOKEN_ABORTED, TOKEN_COMMITTED };
+
+static struct model_token *token_of(struct model *m, const char *text, size_t len)
+{
+    for (size_t i = 0; i < m->token_count; i++) {
+        if (m->tokens[i].len == len && memcmp(m->tokens[i].text, text, len) == 0) {
+            return &m->tokens[i];
+        }
+    }
+    if (m->token_count == MODEL_TOKENS) {
+        abort();
+    }
+    struct model_token *t = &m->tokens[m->token_count++];
+    t->len = len;
+    memcpy(t->text, text, len);
+    return t;
+}
+
+/* What is open belongs to a client whose transaction is open; all else has ended without a COMMIT. */
+static void end_tokens(struct model *m)
+{
+    for (int i = 0; i < MODEL_CLIENTS; i++) {
+        struct model_client *c = &m->clients[i];
+        if (c->state != OPEN && c->token != NULL) {
+            c->token->state = c->token->state == TOKEN_OPEN ? TOKEN_ABORTED : c->token->state;
+            c->token = NULL;
+        }
+    }
+}
+
+static bool is_token(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < 0x21 || text[i] > 0x7e) {
+            return false;
+        }
+    }
+    return len > 0;
+}
+
+static void run_outcome(struct model *m, const char *text, size_t len, struct model_answer *a)
+{
+    int state = token_of(m, text, len)->state;
+    say_text(a, state == TOKEN_COMMITTED ? "COMMITTED" : state == TOKEN_ABORTED ? "ABORTED" : "UNKNOWN");
+}
+
 /* --- transactions --- */
 
 static bool writes_anything(const struct model_client *c)
@@ -201,7 +249,10 @@ static void commit(struct model *m, struct model_client *c, struct model_answer 
     for (size_t i = 0; i < MODEL_KEYS; i++) {
         effective = effective || (c->wrote[i] && (c->writes[i].exists || m->data.items[i].exists));
     }
-    if (effective) {
+    if (c->token != NULL) {
+        c->token->state = TOKEN_COMMITTED;
+    }
+    if (effective || c->token != NULL) {
         uint64_t seq = ++m->seq;
         if (flushes) {
             flush_all(m, seq);
@@ -215,8 +266,25 @@ static void commit(struct model *m, struct model_client *c, struct model_answer 
     say_text(a, "OK");
 }
 
-static void begin(struct model *m, struct model_client *c, int mode, struct model_answer *a)
+static void begin(struct model *m, struct model_client *c, int mode, struct model_token *token, struct model_answer *a)
 {
+    c->expired = false;
+    if (token != NULL && token->state == TOKEN_COMMITTED) {
+        say_error(a, "ERR DONE");
+        c->state = FAILED;
+        return;
+    }
+    for (int i = 0; token != NULL && i < MODEL_CLIENTS; i++) {
+        if (m->clients[i].token == token) {
+            m->clients[i].state = FAILED;
+            m->clients[i].expired = true;
+            m->clients[i].token = NULL;
+        }
+    }
+    c->token = token;
+    if (token != NULL) {
+        token->state = TOKEN_OPEN;
+    }
     memset(c->wrote, 0, sizeof(c->wrote));
     memset(c->marked, 0, sizeof(c->marked));
     c->flushed = false;
@@ -333,10 +401,13 @@ static const struct {
     size_t min, max; /* words after the verb */
     int keys;        /* how many of them are keys; -1 = all */
 } commands[] = {{"GET", 1, 1, 1},    {"SET", 2, 2, 1},    {"DEL", 1, 1, 1},   {"EXISTS", 1, 1, 1}, {"INCR", 1, 2, 1},
-                {"MGET", 1, 1024, -1}, {"DBSIZE", 0, 0, 0}, {"FLUSH", 0, 0, 0}, {"BEGIN", 0, 1, 0},  {"COMMIT", 0, 0, 0},
-                {"ROLLBACK", 0, 0, 0}, {"PING", 0, 0, 0}, {"HELP", 0, 1, 0},  {"QUIT", 0, 0, 0}};
+                {"MGET", 1, 1024, -1}, {"DBSIZE", 0, 0, 0}, {"FLUSH", 0, 0, 0}, {"BEGIN", 0, 3, 0},  {"COMMIT", 0, 0, 0},
+                {"ROLLBACK", 0, 0, 0}, {"OUTCOME", 1, 1, 0}, {"CHECKPOINT", 0, 0, 0}, {"BACKUP", 1, 1, 0}, {"PING", 0, 0, 0},
+                {"HELP", 0, 1, 0},  {"QUIT", 0, 0, 0}};
 
-enum { GET, SET, DEL, EXISTS, INCR, MGET, DBSIZE, FLUSH, BEGIN, COMMIT, ROLLBACK, PING, HELP, QUIT, UNKNOWN };
+enum {
+    GET, SET, DEL, EXISTS, INCR, MGET, DBSIZE, FLUSH, BEGIN, COMMIT, ROLLBACK, OUTCOME, CHECKPOINT, BACKUP, PING, HELP, QUIT, UNKNOWN
+};
 
 static int find(const char *verb, size_t len)
 {
@@ -367,6 +438,24 @@ static void split(const char *line, size_t len, int which, struct words *w)
     }
 }
 
+/* The words of BEGIN: how many of them are a mode, and where the token stands; 0 for none. */
+static size_t begin_modes(const struct words *w)
+{
+    bool mode = w->count > 1 && (is(w->at[1], w->len[1], "SERIALIZABLE") || is(w->at[1], w->len[1], "READONLY"));
+    return mode ? 1 : 0;
+}
+
+static size_t begin_token(const struct words *w)
+{
+    size_t id = 1 + begin_modes(w);
+    return w->count == id + 2 && is(w->at[id], w->len[id], "ID") ? id + 1 : 0;
+}
+
+static const char *check_token(const struct words *w, size_t at)
+{
+    return !is_token(w->at[at], w->len[at]) ? "SYNTAX" : w->len[at] > MODEL_TOKEN_MAX ? "TOOBIG" : NULL;
+}
+
 static const char *check(int which, const struct words *w)
 {
     size_t args = w->count - 1;
@@ -394,8 +483,20 @@ static const char *check(int which, const struct words *w)
     if (which == INCR && args == 2 && !parse_number(w->at[2], w->len[2], &number)) {
         return "NOTINT";
     }
-    bool mode = which != BEGIN || args == 0 || is(w->at[1], w->len[1], "SERIALIZABLE") || is(w->at[1], w->len[1], "READONLY");
-    return mode ? NULL : "SYNTAX";
+    if (which == OUTCOME) {
+        return check_token(w, 1);
+    }
+    if (which == BEGIN && begin_token(w) > 0) {
+        return check_token(w, begin_token(w));
+    }
+    return which != BEGIN || args == begin_modes(w) ? NULL : "SYNTAX";
+}
+
+static void run_begin(struct model *m, struct model_client *c, const struct words *w, struct model_answer *a)
+{
+    size_t at = begin_token(w);
+    struct model_token *token = at == 0 ? NULL : token_of(m, w->at[at], w->len[at]);
+    begin(m, c, begin_modes(w) == 0 ? PLAIN : is(w->at[1], w->len[1], "READONLY") ? READONLY : SERIALIZABLE, token, a);
 }
 
 static void run(struct model *m, struct model_client *c, int which, const struct words *w, struct model_answer *a)
@@ -424,7 +525,14 @@ static void run(struct model *m, struct model_client *c, int which, const struct
         run_flush(m, c, a);
         return;
     case BEGIN:
-        begin(m, c, w->count == 1 ? PLAIN : is(w->at[1], w->len[1], "READONLY") ? READONLY : SERIALIZABLE, a);
+        run_begin(m, c, w, a);
+        return;
+    case OUTCOME:
+        run_outcome(m, w->at[1], w->len[1], a);
+        return;
+    case CHECKPOINT:
+    case BACKUP:
+        fail(c, a, "DISK");
         return;
     case HELP:
         if (w->count == 2 && find(w->at[1], w->len[1]) == UNKNOWN) {
@@ -498,7 +606,7 @@ static void refuse(struct model_client *c, struct model_answer *a)
     c->state = NONE;
 }
 
-void model_line(struct model *m, int client, const char *line, size_t len, struct model_answer *a)
+static void take_line(struct model *m, int client, const char *line, size_t len, struct model_answer *a)
 {
     struct model_client *c = &m->clients[client];
     struct words w;
@@ -537,7 +645,7 @@ void model_line(struct model *m, int client, const char *line, size_t len, struc
             }
             return;
         }
-        say_error(a, "ERR ABORTED");
+        say_error(a, c->expired ? "ERR EXPIRED" : "ERR ABORTED");
         c->state = code == NULL && which == COMMIT ? NONE : FAILED;
     } else if (c->state == OPEN && which == BEGIN && !too_long) {
         say_error(a, "ERR INTX");
@@ -545,6 +653,7 @@ void model_line(struct model *m, int client, const char *line, size_t len, struc
         bool refused = which == BEGIN && c->state == NONE;
         fail(c, a, code);
         c->state = refused ? FAILED : c->state;
+        c->expired = refused ? false : c->expired;
     } else if (which == QUIT) {
         c->closed = true;
         c->state = NONE;
@@ -558,6 +667,13 @@ void model_line(struct model *m, int client, const char *line, size_t len, struc
     } else {
         run(m, c, which, &w, a);
     }
+}
+
+void model_line(struct model *m, int client, const char *line, size_t len, struct model_answer *a)
+{
+    end_tokens(m);
+    take_line(m, client, line, len, a);
+    end_tokens(m);
 }
 
 void model_partial(struct model *m, int client, const char *bytes, size_t len, struct model_answer *a)

@@ -15,6 +15,8 @@
 #define MODEL_LINE_MAX (MODEL_KEY_MAX + MODEL_VALUE_MAX + 64)
 #define MODEL_WORDS (MODEL_LINE_MAX + 1)
 #define MODEL_ANSWER_MAX 8192
+#define MODEL_TOKENS 1024 /* different IDs in one run */
+#define MODEL_TOKEN_MAX 64
 
 struct model_item {
     unsigned char key[MODEL_KEY_MAX];
@@ -30,9 +32,18 @@ struct model_data {
     size_t count;
 };
 
+/* The ID of a transaction, and what became of it. */
+struct model_token {
+    char text[MODEL_TOKEN_MAX];
+    size_t len;
+    int state; /* 0 unknown, 1 open, 2 aborted, 3 committed */
+};
+
 struct model_client {
     int state; /* 0 none, 1 open, 2 failed */
     int mode;  /* 0 plain, 1 serializable, 2 read only */
+    bool expired; /* failed because another client has begun a transaction of its ID */
+    struct model_token *token; /* of the transaction that is open, or was last; NULL without one */
     bool began;  /* a line has come */
     bool closed;
     bool flushed;
@@ -49,6 +60,8 @@ struct model {
     uint64_t seq;
     uint64_t keyset_version;
     struct model_client clients[MODEL_CLIENTS];
+    struct model_token tokens[MODEL_TOKENS];
+    size_t token_count;
 };
 
 /* What a client must get for some bytes: lines without their ends, one behind the other. */
