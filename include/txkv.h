@@ -53,6 +53,7 @@ extern "C" {
 
 #define TXKV_PORT 8888    /* the server's default TCP port */
 #define TXKV_KEY_MAX 1024 /* bytes of the longest key */
+#define TXKV_ID_MAX 64    /* bytes of the longest ID of a transaction */
 
 /* A connection. Opaque; made by txkv_connect or txkv_connect_unix, freed by txkv_close. */
 struct txkv;
@@ -69,7 +70,8 @@ enum txkv_code {
                                it; this command was not run, or changes nothing, or belonged to a transaction that is
                                gone with the connection */
     TXKV_ERR_OUTCOME = -5,  /* as LOST, but a COMMIT, or a change outside a transaction, had been sent and was not
-                               answered: it may have taken effect, or not. Never retried by the library */
+                               answered: it may have taken effect, or not. What became of a transaction with an ID can
+                               be found out: txkv_begin_id */
     TXKV_ERR_PROTOCOL = -6, /* the other side does not speak this protocol; the connection was closed */
     TXKV_ERR_BUSY = -7,     /* answers of appended commands are outstanding: txkv_next_reply first */
     TXKV_ERR_NOREPLY = -8,  /* no answer is outstanding */
@@ -89,6 +91,8 @@ enum txkv_code {
     TXKV_ERR_NOTINT = -43,   /* the value is not a signed 64-bit integer */
     TXKV_ERR_OVERFLOW = -44, /* the result does not fit into a signed 64-bit integer */
     TXKV_ERR_BINARY = -45,   /* the value holds CR or LF, which the text protocol cannot carry */
+    TXKV_ERR_DISK = -46,     /* the disk that the command needs is not there, or failed */
+    TXKV_ERR_DONE = -47,     /* a transaction of that ID has committed already */
     TXKV_ERR_SERVER = -63    /* an ERR with a word that this version of the library does not know */
 };
 
@@ -97,6 +101,13 @@ enum txkv_mode {
     TXKV_DEFAULT = 0,      /* as the server is set: the last commit wins, unless it was started otherwise */
     TXKV_SERIALIZABLE = 1, /* COMMIT answers CONFLICT if a key that was read has been changed since BEGIN */
     TXKV_READONLY = 2      /* reads only, from one snapshot; never conflicts and is never too big */
+};
+
+/* What became of a transaction with an ID, as the server knows it; see the documentation of OUTCOME. */
+enum txkv_outcome_state {
+    TXKV_UNKNOWN = 0,   /* it is still open, or the server knows nothing of it any more */
+    TXKV_COMMITTED = 1, /* it was applied */
+    TXKV_ABORTED = 2    /* it ended without; nothing of it was applied */
 };
 
 /* Where a connection stands with its transaction, as far as answers have been read. */
@@ -195,11 +206,27 @@ TXKV_API int txkv_ping(struct txkv *c);
  * txkv_transaction_state says, and txkv_rollback ends it. */
 TXKV_API int txkv_begin(struct txkv *c, enum txkv_mode mode);
 
+/* The same under an ID that the caller chooses: 1 to TXKV_ID_MAX printable ASCII bytes without spaces, different for
+ * each transaction. After a lost connection (TXKV_ERR_OUTCOME from txkv_commit), txkv_reconnect and this call with the
+ * same ID tell what became of it, for 10 minutes at least from then on:
+ * TXKV_ERR_DONE: it was applied (a failed transaction is open, as after other refusals: txkv_rollback).
+ * TXKV_OK: nothing of it was applied, and nothing will be, even if the server still holds the lost connection; a new
+ * transaction is open.
+ * TXKV_ERR_FULL: the server has no room for a further ID; one without an ID can be begun. TXKV_ERR_SYNTAX: the server is
+ * too old for IDs. */
+TXKV_API int txkv_begin_id(struct txkv *c, enum txkv_mode mode, const char *id);
+
 /* Applies the open transaction as a whole. On any ERR nothing of it was applied.
  * TXKV_ERR_CONFLICT, TXKV_ERR_EXPIRED: it may be run again from txkv_begin. TXKV_ERR_ABORTED: a command of it had
  * failed. TXKV_ERR_NOTX: none is open. TXKV_ERR_OUTCOME: the connection was lost before the answer; whether it was
- * applied is unknown, and only reading the data on a new connection can tell. */
+ * applied is unknown, and txkv_begin_id can tell if the transaction has an ID; else only reading the data on a new
+ * connection can. */
 TXKV_API int txkv_commit(struct txkv *c);
+
+/* Asks what became of the transaction of an ID, begun on whatever connection; outcome gets it. TXKV_UNKNOWN settles
+ * nothing: it may be open still on a connection that was lost; txkv_begin_id settles it. On failure outcome is left
+ * alone. */
+TXKV_API int txkv_outcome(struct txkv *c, const char *id, enum txkv_outcome_state *outcome);
 
 /* Discards the open transaction. TXKV_ERR_NOTX: none is open. */
 TXKV_API int txkv_rollback(struct txkv *c);
@@ -227,6 +254,7 @@ TXKV_API int txkv_append_exists(struct txkv *c, const char *key);
 TXKV_API int txkv_append_incr(struct txkv *c, const char *key, int64_t by);
 TXKV_API int txkv_append_mget(struct txkv *c, const char *const *keys, size_t count);
 TXKV_API int txkv_append_begin(struct txkv *c, enum txkv_mode mode);
+TXKV_API int txkv_append_begin_id(struct txkv *c, enum txkv_mode mode, const char *id);
 TXKV_API int txkv_append_commit(struct txkv *c);
 TXKV_API int txkv_append_rollback(struct txkv *c);
 
@@ -260,13 +288,22 @@ TXKV_API size_t txkv_pending(const struct txkv *c);
  * tries is how often fn may be called, 1 or more. No answer may be outstanding and no transaction open at the call;
  * none is after it.
  *
+ * The transaction has a random ID, unless mode is TXKV_READONLY, or the server is too old for IDs or has no room for
+ * more. When the connection is lost between COMMIT and its answer, this call connects again, about 20 times within a
+ * second or so, and finds out what became of it: it is done, or fn is called again while tries are left. With an ID,
+ * COMMIT is a commit in the server's log even if it changes nothing: use TXKV_READONLY where you only read.
+ *
  * TXKV_ERR_CONFLICT, TXKV_ERR_EXPIRED: all tries were used up, nothing is applied. TXKV_ERR_OUTCOME: the connection was
- * lost before COMMIT was answered; this is never retried, as the transaction may have been applied. TXKV_ERR_LOST: it
- * was lost before that, and nothing is applied; txkv_reconnect and call again if you wish. TXKV_ERR_ARG: tries below 1,
- * fn NULL, or fn ended the transaction itself. TXKV_ERR_INTX: a transaction is open already. Else as txkv_begin and
- * txkv_commit; except for TXKV_ERR_OUTCOME, a failure means that nothing was applied. */
+ * lost before COMMIT was answered, and what became of the transaction could not be found out; with txkv_transaction_id
+ * it can be later. TXKV_ERR_LOST: the connection was lost, and nothing is applied; txkv_reconnect and call again if you
+ * wish. TXKV_ERR_ARG: tries below 1, fn NULL, or fn ended the transaction itself. TXKV_ERR_INTX: a transaction is open
+ * already. Else as txkv_begin and txkv_commit; except for TXKV_ERR_OUTCOME, a failure means that nothing was applied. */
 TXKV_API int txkv_transaction(struct txkv *c, enum txkv_mode mode, int (*fn)(struct txkv *c, void *ctx), void *ctx,
                               int tries);
+
+/* The ID of the handle's last txkv_transaction, for txkv_begin_id and txkv_outcome; "" where it had none. Valid until
+ * the next txkv_transaction or txkv_close. */
+TXKV_API const char *txkv_transaction_id(const struct txkv *c);
 
 #ifdef __cplusplus
 }

@@ -17,6 +17,7 @@ const struct verb txkv_verbs[VERB_COUNT] = {
     [VERB_BEGIN] = {"BEGIN", ANSWER_OK, false},
     [VERB_COMMIT] = {"COMMIT", ANSWER_OK, true},
     [VERB_ROLLBACK] = {"ROLLBACK", ANSWER_OK, false},
+    [VERB_OUTCOME] = {"OUTCOME", ANSWER_ANY, false},
     [VERB_PING] = {"PING", ANSWER_ANY, false},
     [VERB_DBSIZE] = {"DBSIZE", ANSWER_INT, false},
     [VERB_HELP] = {"HELP", ANSWER_ANY, false},
@@ -33,6 +34,7 @@ void txkv_pipe_reset(struct txkv *c)
     c->scanned = c->found = 0;
     c->state = TXKV_STATE_NONE;
     c->appended_tx = c->appended_quit = false;
+    c->without_ids = 0;
 }
 
 static int reserve_pending(struct txkv *c)
@@ -235,14 +237,51 @@ int txkv_append_mget(struct txkv *c, const char *const *keys, size_t count)
     return finish_line(c, VERB_MGET, count, len);
 }
 
-int txkv_append_begin(struct txkv *c, enum txkv_mode mode)
+/* The word of a mode, or NULL after an error. */
+static const char *mode_word(struct txkv *c, enum txkv_mode mode)
 {
     static const char *const words[] = {
         [TXKV_DEFAULT] = "", [TXKV_SERIALIZABLE] = "SERIALIZABLE", [TXKV_READONLY] = "READONLY"};
     if ((size_t)mode >= sizeof words / sizeof words[0]) {
-        return txkv_fail(c, TXKV_ERR_ARG, "there is no transaction mode %d", (int)mode);
+        txkv_fail(c, TXKV_ERR_ARG, "there is no transaction mode %d", (int)mode);
+        return NULL;
     }
-    return append_word(c, VERB_BEGIN, words[mode]);
+    return words[mode];
+}
+
+static int check_id(struct txkv *c, const char *id)
+{
+    size_t len = 0;
+    while (id != NULL && len <= TXKV_ID_MAX && id[len] > ' ' && id[len] <= '~') {
+        len++;
+    }
+    if (len == 0 || len > TXKV_ID_MAX || id[len] != '\0') {
+        return txkv_fail(c, TXKV_ERR_ARG, "an ID must be 1 to %d printable ASCII bytes without spaces", TXKV_ID_MAX);
+    }
+    return TXKV_OK;
+}
+
+int txkv_append_begin(struct txkv *c, enum txkv_mode mode)
+{
+    const char *word = mode_word(c, mode);
+    return word == NULL ? TXKV_ERR_ARG : append_word(c, VERB_BEGIN, word);
+}
+
+int txkv_append_begin_id(struct txkv *c, enum txkv_mode mode, const char *id)
+{
+    char words[TXKV_ID_MAX + 32];
+    const char *word = mode_word(c, mode);
+    if (word == NULL || check_id(c, id) != TXKV_OK) {
+        return TXKV_ERR_ARG;
+    }
+    snprintf(words, sizeof words, "%s%sID %s", word, word[0] == '\0' ? "" : " ", id);
+    return append_word(c, VERB_BEGIN, words);
+}
+
+int txkv_append_outcome(struct txkv *c, const char *id)
+{
+    int rc = check_id(c, id);
+    return rc == TXKV_OK ? append_word(c, VERB_OUTCOME, id) : rc;
 }
 
 int txkv_append_commit(struct txkv *c)

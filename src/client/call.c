@@ -1,5 +1,6 @@
 /* call: one command, one answer; each is an append and the answer to it. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "client.h"
 
@@ -88,6 +89,34 @@ int txkv_begin(struct txkv *c, enum txkv_mode mode)
     struct txkv_reply reply;
     int rc = idle(c);
     return finish(c, rc == TXKV_OK ? txkv_append_begin(c, mode) : rc, &reply);
+}
+
+int txkv_begin_id(struct txkv *c, enum txkv_mode mode, const char *id)
+{
+    struct txkv_reply reply;
+    int rc = idle(c);
+    return finish(c, rc == TXKV_OK ? txkv_append_begin_id(c, mode, id) : rc, &reply);
+}
+
+int txkv_outcome(struct txkv *c, const char *id, enum txkv_outcome_state *outcome)
+{
+    static const char *const words[] = {
+        [TXKV_UNKNOWN] = "UNKNOWN", [TXKV_COMMITTED] = "COMMITTED", [TXKV_ABORTED] = "ABORTED"};
+    struct txkv_reply reply;
+    int rc = idle(c);
+    rc = finish(c, rc == TXKV_OK ? txkv_append_outcome(c, id) : rc, &reply);
+    if (rc != TXKV_OK) {
+        return rc;
+    }
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(reply.values[0].data, words[i]) == 0) {
+            *outcome = (enum txkv_outcome_state)i;
+            return TXKV_OK;
+        }
+    }
+    txkv_fail(c, TXKV_ERR_PROTOCOL, "this is no answer of a txkv server to OUTCOME: \"%.100s\"", reply.values[0].data);
+    txkv_link_break(c, "an answer could not be understood");
+    return TXKV_ERR_PROTOCOL;
 }
 
 int txkv_commit(struct txkv *c)

@@ -36,6 +36,7 @@ enum verb_id {
     VERB_BEGIN,
     VERB_COMMIT,
     VERB_ROLLBACK,
+    VERB_OUTCOME,
     VERB_PING,
     VERB_DBSIZE,
     VERB_HELP,
@@ -85,6 +86,8 @@ struct txkv {
     enum txkv_state state; /* as far as answers were taken */
     bool appended_tx;      /* a transaction is open behind the last command appended */
     bool appended_quit;    /* nothing may follow */
+    char id[TXKV_ID_MAX + 1]; /* of the last txkv_transaction; "" for none */
+    unsigned without_ids;  /* so many of the next ones go without an ID; UINT_MAX: all on this connection */
     bool deaf;             /* the other side takes no more bytes; what it sent before can still be read */
     char why[256];         /* why the connection is gone */
     char err[512];         /* for txkv_errmsg */
@@ -117,6 +120,9 @@ void txkv_link_poll(struct txkv *c);
 
 /* append.c: forgets all commands and answers. */
 void txkv_pipe_reset(struct txkv *c);
+
+/* append.c: asks for the outcome of an ID. */
+int txkv_append_outcome(struct txkv *c, const char *id);
 
 extern const struct verb txkv_verbs[VERB_COUNT];
 

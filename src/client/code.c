@@ -33,6 +33,8 @@ static const struct {
     {TXKV_ERR_NOTINT, "NOTINT"},
     {TXKV_ERR_OVERFLOW, "OVERFLOW"},
     {TXKV_ERR_BINARY, "BINARY"},
+    {TXKV_ERR_DISK, "DISK"},
+    {TXKV_ERR_DONE, "DONE"},
 };
 
 #define TABLE_SIZE (sizeof table / sizeof table[0])

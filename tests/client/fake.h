@@ -2,7 +2,8 @@
  * real server would.
  *
  * A script is a list of steps, ended by NULL:
- *      "> line"   the client must send this line, ended by CRLF
+ *      "> line"   the client must send this line, ended by CRLF; $ID at its end stands for any word, the same each time,
+ *                 $NEW for any but that, which is $ID from then on
  *      "< line"   sends the line and CRLF
  *      "<<text"   sends the text without a line end
  *      "close"    closes the connection

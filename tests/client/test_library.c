@@ -125,6 +125,7 @@ static void test_each_error_has_its_code(void)
         {"< ERR FULL x", TXKV_ERR_FULL},         {"< ERR READONLY x", TXKV_ERR_READONLY},
         {"< ERR DENIED x", TXKV_ERR_DENIED},     {"< ERR NOTINT x", TXKV_ERR_NOTINT},
         {"< ERR OVERFLOW x", TXKV_ERR_OVERFLOW}, {"< ERR BINARY x", TXKV_ERR_BINARY},
+        {"< ERR DISK x", TXKV_ERR_DISK},         {"< ERR DONE x", TXKV_ERR_DONE},
         {"< ERR NEWWORD x", TXKV_ERR_SERVER},    {"< ERR BINARY", TXKV_ERR_BINARY},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -460,7 +461,7 @@ static int run_transaction(const char *const *script, int (*fn)(struct txkv *c, 
     return rc;
 }
 
-#define BEGUN "> BEGIN SERIALIZABLE", "< OK"
+#define BEGUN "> BEGIN SERIALIZABLE ID $ID", "< OK"
 #define SET_A "> SET a 1", "< OK"
 
 static void test_transaction_retries_conflicts(void)
@@ -484,31 +485,174 @@ static void test_transaction_rolls_back(void)
 {
     const char *refused[] = {BEGUN, "> ROLLBACK", "< OK", NULL};
     const char *failed[] = {BEGUN, "> SET a 1", "< ERR TOOBIG x", "> ROLLBACK", "< OK", NULL};
-    const char *no_begin[] = {"> BEGIN SERIALIZABLE", "< ERR FULL x", "> ROLLBACK", "< OK", NULL};
+    const char *no_begin[] = {"> BEGIN SERIALIZABLE ID $ID", "< ERR READONLY x", "> ROLLBACK", "< OK", NULL};
     const char *replies[] = {BEGUN,      "> GET a",         "> INCR a 1", "< x", "< ERR NOTINT x",
                              "> COMMIT", "< ERR ABORTED x", NULL};
     const char *itself[] = {BEGUN, "> COMMIT", "< OK", NULL};
     int calls;
     CHECK_INT(run_transaction(refused, refuse, 5, &calls), 42);
     CHECK_INT(run_transaction(failed, set_once, 5, &calls), TXKV_ERR_TOOBIG);
-    CHECK_INT(run_transaction(no_begin, set_once, 5, &calls), TXKV_ERR_FULL);
+    CHECK_INT(run_transaction(no_begin, set_once, 5, &calls), TXKV_ERR_READONLY);
     CHECK_INT(calls, 0);
     CHECK_INT(run_transaction(replies, leave_replies, 5, &calls), TXKV_ERR_ABORTED);
     CHECK_INT(run_transaction(itself, commit_itself, 5, &calls), TXKV_ERR_ARG);
 }
 
-static void test_transaction_never_retries_an_unknown_outcome(void)
+static void test_transaction_lost_before_its_commit(void)
 {
-    const char *commit_lost[] = {BEGUN, SET_A, "> COMMIT", "close", NULL};
+    const char *begin_lost[] = {"> BEGIN SERIALIZABLE ID $ID", "close", NULL};
     const char *set_lost[] = {BEGUN, "> SET a 1", "close", NULL};
     const char *nothing[] = {NULL};
     int calls;
-    CHECK_INT(run_transaction(commit_lost, set_once, 5, &calls), TXKV_ERR_OUTCOME);
-    CHECK_INT(calls, 1);
+    CHECK_INT(run_transaction(begin_lost, set_once, 5, &calls), TXKV_ERR_LOST);
+    CHECK_INT(calls, 0);
     CHECK_INT(run_transaction(set_lost, set_once, 5, &calls), TXKV_ERR_LOST);
     CHECK_INT(calls, 1);
     CHECK_INT(run_transaction(nothing, set_once, 0, &calls), TXKV_ERR_ARG);
     CHECK_INT(run_transaction(nothing, NULL, 1, &calls), TXKV_ERR_ARG);
+}
+
+#define LOST_COMMIT BEGUN, SET_A, "> COMMIT", "close", "accept"
+#define DONE "> BEGIN SERIALIZABLE ID $ID", "< ERR DONE x", "> ROLLBACK", "< OK"
+#define NOT_DONE BEGUN, "> ROLLBACK", "< OK"
+
+static void test_transaction_finds_out_what_became_of_its_commit(void)
+{
+    const char *done[] = {LOST_COMMIT, DONE, NULL};
+    const char *reset[] = {BEGUN, SET_A, "> COMMIT", "<<O", "reset", "accept", DONE, NULL};
+    const char *not_done[] = {LOST_COMMIT, NOT_DONE, BEGUN, SET_A, "> COMMIT", "< OK", NULL};
+    const char *twice[] = {LOST_COMMIT, NOT_DONE, LOST_COMMIT, DONE, NULL};
+    const char *refused[] = {LOST_COMMIT, NOT_DONE, BEGUN, SET_A, "> COMMIT", "< ERR CONFLICT x", BEGUN,
+                             SET_A,       "> COMMIT", "< OK",   NULL};
+    const char *no_more_tries[] = {LOST_COMMIT, NOT_DONE, NULL};
+    int calls;
+    CHECK_INT(run_transaction(done, set_once, 1, &calls), TXKV_OK);
+    CHECK_INT(calls, 1);
+    CHECK_INT(run_transaction(reset, set_once, 5, &calls), TXKV_OK);
+    CHECK_INT(calls, 1);
+    CHECK_INT(run_transaction(not_done, set_once, 5, &calls), TXKV_OK);
+    CHECK_INT(calls, 2);
+    CHECK_INT(run_transaction(twice, set_once, 5, &calls), TXKV_OK);
+    CHECK_INT(calls, 2);
+    CHECK_INT(run_transaction(refused, set_once, 5, &calls), TXKV_OK);
+    CHECK_INT(calls, 3);
+    CHECK_INT(run_transaction(no_more_tries, set_once, 1, &calls), TXKV_ERR_LOST);
+    CHECK_INT(calls, 1);
+}
+
+static void test_transaction_asks_until_it_is_told(void)
+{
+    const char *begin_lost[] = {LOST_COMMIT, "> BEGIN SERIALIZABLE ID $ID", "close", "accept", DONE, NULL};
+    const char *answer_lost[] = {LOST_COMMIT, "> BEGIN SERIALIZABLE ID $ID", "< ERR DONE x", "> ROLLBACK", "close", NULL};
+    const char *turned_away[] = {LOST_COMMIT, "> BEGIN SERIALIZABLE ID $ID", "< ERR FULL all connections are in use", "close",
+                                 "accept",    DONE, NULL};
+    const char *rollback_lost[] = {LOST_COMMIT, BEGUN, "> ROLLBACK", "close", NULL};
+    int calls;
+    CHECK_INT(run_transaction(begin_lost, set_once, 1, &calls), TXKV_OK);
+    CHECK_INT(run_transaction(answer_lost, set_once, 1, &calls), TXKV_OK);
+    CHECK_INT(run_transaction(turned_away, set_once, 1, &calls), TXKV_OK);
+    CHECK_INT(calls, 1);
+    CHECK_INT(run_transaction(rollback_lost, set_once, 1, &calls), TXKV_ERR_LOST);
+}
+
+/* Nobody answers any more, or somebody else: fn is not called again. */
+static void test_transaction_never_retries_an_unknown_outcome(void)
+{
+    const char *gone[] = {BEGUN, SET_A, "> COMMIT", "close", NULL};
+    const char *stranger[] = {LOST_COMMIT, "> BEGIN SERIALIZABLE ID $ID", "< 220 mail.example.com", "hang", NULL};
+    const char *nonsense[] = {BEGUN, SET_A, "> COMMIT", "< yes", "hang", "accept", DONE, NULL};
+    const char *read_only[] = {"> BEGIN READONLY", "< OK", "> SET a 1", "< OK", "> COMMIT", "close", NULL};
+    struct fake f = fake_start(gone, 0);
+    struct txkv *c = connect_to(f);
+    int calls = 0;
+    CHECK_INT(txkv_transaction(c, TXKV_SERIALIZABLE, set_once, &calls, 5), TXKV_ERR_OUTCOME);
+    CHECK(strstr(txkv_errmsg(c), "whether COMMIT took effect") != NULL);
+    CHECK_INT(strlen(txkv_transaction_id(c)), 32);
+    CHECK_INT(calls, 1);
+    end(c, f);
+    CHECK_INT(run_transaction(stranger, set_once, 5, &calls), TXKV_ERR_OUTCOME);
+    CHECK_INT(calls, 1);
+    CHECK_INT(run_transaction(nonsense, set_once, 5, &calls), TXKV_OK);
+    CHECK_INT(calls, 1);
+    f = fake_start(read_only, 0);
+    c = connect_to(f);
+    CHECK_INT(txkv_transaction(c, TXKV_READONLY, set_once, &calls, 5), TXKV_ERR_OUTCOME);
+    CHECK_TEXT(txkv_transaction_id(c), "");
+    end(c, f);
+}
+
+static void test_each_transaction_has_an_id_of_its_own(void)
+{
+    const char *script[] = {BEGUN, SET_A, "> COMMIT", "< OK", "> BEGIN ID $NEW", "< OK", SET_A, "> COMMIT", "< OK", NULL};
+    struct fake f = fake_start(script, 0);
+    struct txkv *c = connect_to(f);
+    int calls = 0;
+    CHECK_TEXT(txkv_transaction_id(c), "");
+    CHECK_INT(txkv_transaction(c, TXKV_SERIALIZABLE, set_once, &calls, 1), TXKV_OK);
+    CHECK_INT(txkv_transaction(c, TXKV_DEFAULT, set_once, &calls, 1), TXKV_OK);
+    end(c, f);
+}
+
+/* A server that knows no IDs, or has no room for one: transactions go without, and the outcome of a lost COMMIT is unknown. */
+static void without_ids(const char *answer)
+{
+    const char *script[] = {"> BEGIN ID $ID", answer, "> ROLLBACK", "< OK",     "> BEGIN", "< OK", SET_A,
+                            "> COMMIT",       "< OK", "> BEGIN",    "< OK",     SET_A,     "> COMMIT", "close", NULL};
+    struct fake f = fake_start(script, 0);
+    struct txkv *c = connect_to(f);
+    int calls = 0;
+    CHECK_INT(txkv_transaction(c, TXKV_DEFAULT, set_once, &calls, 5), TXKV_OK);
+    CHECK_TEXT(txkv_transaction_id(c), "");
+    CHECK_INT(txkv_transaction(c, TXKV_DEFAULT, set_once, &calls, 5), TXKV_ERR_OUTCOME);
+    CHECK_INT(calls, 2);
+    end(c, f);
+}
+
+static void test_transactions_without_ids(void)
+{
+    const char *turned_away[] = {"> BEGIN SERIALIZABLE ID $ID", "< ERR FULL all connections are in use", "close", NULL};
+    int calls;
+    without_ids("< ERR SYNTAX BEGIN got more than it takes");
+    without_ids("< ERR FULL no room for a further ID");
+    CHECK_INT(run_transaction(turned_away, set_once, 5, &calls), TXKV_ERR_FULL);
+    CHECK_INT(calls, 0);
+}
+
+static void test_ids(void)
+{
+    const char *script[] = {"> BEGIN READONLY ID x", "< OK",         "> ROLLBACK",  "< OK",        "> BEGIN ID !~", "< ERR DONE x",
+                            "> ROLLBACK",            "< OK",         "> OUTCOME x", "< UNKNOWN",   "> OUTCOME x",   "< COMMITTED",
+                            "> OUTCOME x",           "< ERR FULL x", "> OUTCOME x", "< ABORTED",   "> OUTCOME x",   "< perhaps",
+                            "hang",                  NULL};
+    struct fake f = fake_start(script, 0);
+    struct txkv *c = connect_to(f);
+    enum txkv_outcome_state outcome = TXKV_ABORTED;
+    char id[TXKV_ID_MAX + 2];
+    memset(id, 'i', sizeof id);
+    id[TXKV_ID_MAX + 1] = '\0';
+    const char *const bad[] = {"", NULL, "a b", "\t", "\x7f", "\xc3\xa4", id};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CHECK_INT(txkv_begin_id(c, TXKV_DEFAULT, bad[i]), TXKV_ERR_ARG);
+        CHECK_INT(txkv_outcome(c, bad[i], &outcome), TXKV_ERR_ARG);
+    }
+    CHECK_INT(txkv_begin_id(c, (enum txkv_mode)3, "x"), TXKV_ERR_ARG);
+    CHECK_INT(txkv_begin_id(c, TXKV_READONLY, "x"), TXKV_OK);
+    CHECK_INT(txkv_transaction_state(c), TXKV_STATE_OPEN);
+    CHECK_INT(txkv_rollback(c), TXKV_OK);
+    CHECK_INT(txkv_begin_id(c, TXKV_DEFAULT, "!~"), TXKV_ERR_DONE);
+    CHECK_INT(txkv_transaction_state(c), TXKV_STATE_FAILED);
+    CHECK_INT(txkv_rollback(c), TXKV_OK);
+    CHECK_INT(txkv_outcome(c, "x", &outcome), TXKV_OK);
+    CHECK_INT(outcome, TXKV_UNKNOWN);
+    CHECK_INT(txkv_outcome(c, "x", &outcome), TXKV_OK);
+    CHECK_INT(outcome, TXKV_COMMITTED);
+    CHECK_INT(txkv_outcome(c, "x", &outcome), TXKV_ERR_FULL);
+    CHECK_INT(outcome, TXKV_COMMITTED);
+    CHECK_INT(txkv_outcome(c, "x", &outcome), TXKV_OK);
+    CHECK_INT(outcome, TXKV_ABORTED);
+    CHECK_INT(txkv_outcome(c, "x", &outcome), TXKV_ERR_PROTOCOL);
+    CHECK_INT(txkv_outcome(c, "x", &outcome), TXKV_ERR_LOST);
+    end(c, f);
 }
 
 static void test_states(void)
@@ -566,7 +710,13 @@ static const struct test tests[] = {
     {"no connection", test_no_connection},
     {"transaction retries conflicts", test_transaction_retries_conflicts},
     {"transaction rolls back", test_transaction_rolls_back},
+    {"transaction lost before its COMMIT", test_transaction_lost_before_its_commit},
+    {"transaction finds out what became of its COMMIT", test_transaction_finds_out_what_became_of_its_commit},
+    {"transaction asks until it is told", test_transaction_asks_until_it_is_told},
     {"transaction never retries an unknown outcome", test_transaction_never_retries_an_unknown_outcome},
+    {"each transaction has an ID of its own", test_each_transaction_has_an_id_of_its_own},
+    {"transactions without IDs", test_transactions_without_ids},
+    {"IDs", test_ids},
     {"states", test_states},
 };
 

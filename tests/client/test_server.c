@@ -1,7 +1,11 @@
 /* The client library against a real server. Usage: test_server path-of-txkv-server */
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "process.h"
@@ -172,6 +176,155 @@ static void test_concurrent_transactions_lose_nothing(void)
     txkv_close(c);
 }
 
+static void test_ids(void)
+{
+    struct txkv *c = connect_here();
+    struct txkv *d = connect_here();
+    enum txkv_outcome_state outcome = TXKV_ABORTED;
+    CHECK_INT(txkv_outcome(c, "id", &outcome), TXKV_OK);
+    CHECK_INT(outcome, TXKV_UNKNOWN);
+    CHECK_INT(txkv_begin_id(c, TXKV_SERIALIZABLE, "id"), TXKV_OK);
+    CHECK_INT(txkv_set(c, "id", "c", 1), TXKV_OK);
+    CHECK_INT(txkv_begin_id(d, TXKV_DEFAULT, "id"), TXKV_OK);
+    CHECK_INT(txkv_commit(c), TXKV_ERR_EXPIRED);
+    CHECK_INT(txkv_rollback(d), TXKV_OK);
+    CHECK_INT(txkv_outcome(c, "id", &outcome), TXKV_OK);
+    CHECK_INT(outcome, TXKV_ABORTED);
+    CHECK_INT(txkv_begin_id(c, TXKV_DEFAULT, "id"), TXKV_OK);
+    CHECK_INT(txkv_commit(c), TXKV_OK);
+    CHECK_INT(txkv_outcome(d, "id", &outcome), TXKV_OK);
+    CHECK_INT(outcome, TXKV_COMMITTED);
+    CHECK_INT(txkv_begin_id(d, TXKV_DEFAULT, "id"), TXKV_ERR_DONE);
+    CHECK_INT(txkv_rollback(d), TXKV_OK);
+    CHECK_INT(txkv_transaction(c, TXKV_DEFAULT, add_one, NULL, 1), TXKV_OK);
+    CHECK_INT(txkv_outcome(d, txkv_transaction_id(c), &outcome), TXKV_OK);
+    CHECK_INT(outcome, TXKV_COMMITTED);
+    txkv_close(c);
+    txkv_close(d);
+}
+
+/* ---- a connection that is lost at COMMIT ---- */
+
+/* Stands between a client and the server, and loses the first connection. */
+struct proxy {
+    int listener;
+    int port;
+    bool passes_commit; /* the server gets COMMIT, and its answer is lost; else the server never sees the end of the connection */
+    int late;           /* that connection, without passes_commit */
+};
+
+static int listen_anywhere(int *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(bind(fd, (const struct sockaddr *)&address, len) == 0 && listen(fd, 8) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)&address, &len) == 0);
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+static int connect_server(void)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)server.port)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(connect(fd, (const struct sockaddr *)&address, sizeof address) == 0);
+    return fd;
+}
+
+/* Passes bytes on in both directions until the client is at its end, or has sent COMMIT while stop_at_commit. */
+static void pass(int client, int upstream, bool stop_at_commit)
+{
+    static const char commit[] = "COMMIT\r\n";
+    char bytes[4096];
+    for (;;) {
+        struct pollfd p[2] = {{client, POLLIN, 0}, {upstream, POLLIN, 0}};
+        poll(p, 2, -1);
+        if (p[1].revents != 0) {
+            ssize_t n = recv(upstream, bytes, sizeof bytes, 0);
+            if (n <= 0 || send(client, bytes, (size_t)n, MSG_NOSIGNAL) < 0) {
+                return;
+            }
+        }
+        if (p[0].revents != 0) {
+            ssize_t n = recv(client, bytes, sizeof bytes, 0);
+            if (n <= 0 || (stop_at_commit && n == sizeof commit - 1 && memcmp(bytes, commit, (size_t)n) == 0)) {
+                return;
+            }
+            (void)!send(upstream, bytes, (size_t)n, MSG_NOSIGNAL);
+        }
+    }
+}
+
+static void *run_proxy(void *ctx)
+{
+    struct proxy *p = ctx;
+    char answer[64];
+    int client = accept(p->listener, NULL, NULL);
+    int upstream = connect_server();
+    pass(client, upstream, true);
+    if (p->passes_commit) {
+        CHECK(send(upstream, "COMMIT\r\n", 8, MSG_NOSIGNAL) == 8);
+        CHECK(recv(upstream, answer, sizeof answer, 0) == 4);
+        close(upstream);
+    } else {
+        p->late = upstream;
+    }
+    close(client);
+    client = accept(p->listener, NULL, NULL);
+    upstream = connect_server();
+    pass(client, upstream, false);
+    close(client);
+    close(upstream);
+    close(p->listener);
+    return NULL;
+}
+
+/* Adds one through a proxy; the sum is 1 higher afterwards, however often that was tried. */
+static void add_through(struct proxy *p)
+{
+    struct txkv *c = connect_here();
+    struct txkv *d;
+    struct txkv_value value;
+    pthread_t thread;
+    CHECK_INT(txkv_set(c, "sum", "10", 2), TXKV_OK);
+    p->listener = listen_anywhere(&p->port);
+    CHECK(pthread_create(&thread, NULL, run_proxy, p) == 0);
+    CHECK_INT(txkv_connect(&d, NULL, p->port, 10000), TXKV_OK);
+    CHECK_INT(txkv_transaction(d, TXKV_SERIALIZABLE, add_one, NULL, 2), TXKV_OK);
+    txkv_close(d);
+    pthread_join(thread, NULL);
+    CHECK_INT(txkv_get(c, "sum", &value), TXKV_OK);
+    CHECK_TEXT(value.data, "11");
+    txkv_close(c);
+}
+
+static void test_the_answer_to_commit_is_lost(void)
+{
+    struct proxy p = {.passes_commit = true};
+    add_through(&p);
+}
+
+/* The server takes the first connection for alive, and its COMMIT comes when all is over. */
+static void test_commit_comes_too_late(void)
+{
+    struct proxy p = {.passes_commit = false};
+    char answer[512] = "";
+    add_through(&p);
+    CHECK(send(p.late, "COMMIT\r\nGET sum\r\n", 17, MSG_NOSIGNAL) == 17);
+    size_t len = 0;
+    while (len < 4 || memcmp(answer + len - 4, "11\r\n", 4) != 0) {
+        ssize_t n = recv(p.late, answer + len, sizeof answer - 1 - len, 0);
+        if (!CHECK(n > 0)) {
+            break;
+        }
+        len += (size_t)n;
+    }
+    CHECK(strncmp(answer, "ERR EXPIRED ", 12) == 0);
+    close(p.late);
+}
+
 static void test_the_server_dies(void)
 {
     struct txkv *c = connect_here();
@@ -194,6 +347,9 @@ static const struct test tests[] = {
     {"refused MGET", test_refused_mget},
     {"a long pipeline", test_a_long_pipeline},
     {"concurrent transactions lose nothing", test_concurrent_transactions_lose_nothing},
+    {"IDs", test_ids},
+    {"the answer to COMMIT is lost", test_the_answer_to_commit_is_lost},
+    {"COMMIT comes too late", test_commit_comes_too_late},
     {"the server dies", test_the_server_dies},
 };
 
