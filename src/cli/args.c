@@ -39,7 +39,9 @@ static void print_help(void)
            "Sends commands to a txkv server and prints its answers.\n\n"
            "With a COMMAND it runs that one. Without, commands come from standard input, one a line: at a\n"
            "terminal with a prompt, line editing and history, else as they are.\n\n"
-           "The words of COMMAND are joined by single spaces; all that follows the key of SET is the value.\n\n");
+           "The words of COMMAND are joined by single spaces; all that follows the key of SET is the value.\n"
+           "So txkv-cli backup NAME copies the server's data, as of now, to NAME below the server's --backup-dir,\n"
+           "and exits when the copy is on disk.\n\n");
     for (size_t i = 0; i < ROWS; i++) {
         char letter[8] = "    ";
         char name[40];

@@ -25,9 +25,19 @@ static pid_t process_fork(void)
 
 struct server server_start(const char *path, int port)
 {
+    const char *none = NULL;
+    return server_start_with(path, port, &none);
+}
+
+struct server server_start_with(const char *path, int port, const char *const *options)
+{
     int out[2];
     char number[16];
     snprintf(number, sizeof number, "%d", port);
+    const char *argv[16] = {path, "--bind", "127.0.0.1", "--port", number};
+    for (int i = 0; i < 8 && options[i] != NULL; i++) {
+        argv[5 + i] = options[i];
+    }
     if (pipe(out) < 0) {
         exit(1);
     }
@@ -37,7 +47,7 @@ struct server server_start(const char *path, int port)
         dup2(out[1], STDOUT_FILENO);
         close(out[0]);
         close(out[1]);
-        execl(path, path, "--bind", "127.0.0.1", "--port", number, (char *)NULL);
+        execv(path, (char *const *)(const void *)argv);
         _exit(127);
     }
     close(out[1]);

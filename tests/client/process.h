@@ -12,6 +12,9 @@ struct server {
 /* Starts the txkv-server at path on port (0: a free one) and waits until it listens; exits if it does not. */
 struct server server_start(const char *path, int port);
 
+/* The same with further options, up to 8, ended by NULL. */
+struct server server_start_with(const char *path, int port, const char *const *options);
+
 /* Ends it at once, as a crash would. */
 void server_kill(struct server *s);
 

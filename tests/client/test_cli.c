@@ -8,6 +8,7 @@
 #include "process.h"
 
 static char *cli_path;
+static char *server_path;
 static char port_text[16];
 static struct output output; /* of the run before */
 
@@ -190,11 +191,65 @@ static void test_pipe_stops_when_the_connection_is_lost(void)
     fake_end(f);
 }
 
+/* Runs txkv-cli against a server that it does not share with other tests. */
+static void run_at(const struct server *s, const char *a, const char *b)
+{
+    char port[16];
+    snprintf(port, sizeof port, "%d", s->port);
+    run_on(port, "", a, b, NULL, NULL);
+}
+
+static void remove_directory(char *path)
+{
+    char *argv[] = {"/bin/rm", "-r", path, NULL};
+    process_run(&output, argv, "");
+    expect(0, "");
+}
+
+static void test_backup(void)
+{
+    char directory[] = "/tmp/txkv-cli-XXXXXX";
+    char copies[64];
+    char copy[80];
+    CHECK(mkdtemp(directory) != NULL);
+    snprintf(copies, sizeof copies, "%s/copies", directory);
+    snprintf(copy, sizeof copy, "%s/nightly", copies);
+    const char *options[] = {"--backup-dir", copies, NULL};
+    struct server s = server_start_with(server_path, 0, options);
+    run_at(&s, "SET a before", NULL);
+    run_at(&s, "backup", "nightly");
+    expect(0, "OK\n");
+    run_at(&s, "SET a after", NULL);
+    run_at(&s, "backup", "nightly");
+    CHECK_INT(output.status, 1);
+    CHECK(strncmp(output.out, "ERR DISK there is a backup of that name", 39) == 0);
+    run_at(&s, "backup", "../outside");
+    CHECK_INT(output.status, 1);
+    CHECK(strncmp(output.out, "ERR SYNTAX a backup's name", 26) == 0);
+    run_at(&s, "backup", NULL);
+    CHECK_INT(output.status, 1);
+    server_stop(&s);
+    const char *restored[] = {"--data", copy, "--log-segment-bytes", "12M", NULL};
+    s = server_start_with(server_path, 0, restored);
+    run_at(&s, "GET", "a");
+    expect(0, "before\n");
+    run_at(&s, "BACKUP", "x");
+    CHECK_INT(output.status, 1);
+    CHECK(strncmp(output.out, "ERR DISK this server takes no backups", 37) == 0);
+    server_stop(&s);
+    remove_directory(directory);
+    run("backup", "x", NULL, NULL);
+    CHECK_INT(output.status, 1);
+    run("--help", NULL, NULL, NULL);
+    CHECK(strstr(output.out, "backup NAME") != NULL);
+}
+
 static const struct test tests[] = {
     {"options", test_options},
     {"one command", test_one_command},
     {"one command that fails", test_one_command_that_fails},
     {"no server", test_no_server},
+    {"backup", test_backup},
     {"pipe", test_pipe},
     {"pipe never commits half", test_pipe_never_commits_half},
     {"a long pipe", test_a_long_pipe},
@@ -208,6 +263,7 @@ int main(int argc, char **argv)
         return 2;
     }
     struct server server = server_start(argv[1], 0);
+    server_path = argv[1];
     cli_path = argv[2];
     snprintf(port_text, sizeof port_text, "%d", server.port);
     int status = check_run(tests, sizeof tests / sizeof tests[0]);
