@@ -31,7 +31,8 @@
     X(checkpoint_blurred, "a checkpoint holds what each key has when its turn comes")                                  \
     X(segment_deleted_early, "segments of the log go although the older checkpoint needs them")                        \
     X(sync_tried_again, "a sync that failed is tried again, and believed")                                             \
-    X(outcome_not_recorded, "what became of a transaction with an ID is not written down")
+    X(outcome_not_recorded, "what became of a transaction with an ID is not written down")                             \
+    X(outcome_not_in_checkpoint, "a checkpoint leaves out what became of transactions")
 
 /* Places in the way of a commit, and of a checkpoint, at which a test can end the process: X(name). */
 #define CRASH_TABLE(X)                                                                                                 \

@@ -863,7 +863,7 @@ static bool walk_outcomes(struct store *st)
 {
     for (size_t i = 0; i < OUTCOME_STEPS; i++) {
         const struct outcome *at = outcomes_walk_next(&st->outcomes);
-        if (at == NULL || outcome_seq(at) > st->walk.seq) {
+        if (at == NULL || outcome_seq(at) > st->walk.seq || FAULT(outcome_not_in_checkpoint)) {
             return false;
         }
         if (walk_outcome(&st->walk, outcome_token(at), outcome_time(at)) < 0) {
