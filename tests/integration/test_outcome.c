@@ -104,6 +104,34 @@ static void backup(void)
     server_stop(&s);
 }
 
+/* The option counts; when there is no room, transactions go on without IDs. */
+static void outcome_max(void)
+{
+    struct server s;
+    struct client c;
+    struct text out = {0};
+    struct text expected = {0};
+    server_start(&s, "--outcome-max", "1000", NULL);
+    client_open(&c, &s);
+    for (int i = 0; i < 1000; i++) {
+        text_addf(&out, "BEGIN ID t%d\r\nCOMMIT\r\n", i);
+        text_addf(&expected, "OK\r\nOK\r\n");
+    }
+    client_exchange(&c, &out, &expected);
+    text_free(&out);
+    text_free(&expected);
+    client_ask_start(&c, "BEGIN ID more", "ERR FULL no room for a further ID (--outcome-max)");
+    client_ask(&c, "ROLLBACK", "OK");
+    client_ask(&c, "OUTCOME t0", "COMMITTED");
+    client_ask(&c, "OUTCOME t999", "COMMITTED");
+    client_ask_start(&c, "BEGIN ID t0", "ERR DONE ");
+    client_ask(&c, "ROLLBACK", "OK");
+    client_ask(&c, "BEGIN", "OK");
+    client_ask(&c, "COMMIT", "OK");
+    client_close(&c);
+    server_stop(&s);
+}
+
 /* --- killed on the way --- */
 
 struct point {
@@ -177,6 +205,7 @@ static const struct check checks[] = {
     {"killed", killed},
     {"checkpoints", checkpoints},
     {"backup", backup},
+    {"--outcome-max", outcome_max},
     {"on the way", killed_on_the_way},
 };
 

@@ -93,6 +93,8 @@ Test(options, the_defaults_are_those_of_the_documents)
     cr_assert_eq(o.unread_seconds, 60u);
     cr_assert_eq(o.partial_seconds, 30u);
     cr_assert_eq(o.tx_idle_seconds, 0u);
+    cr_assert_eq(o.outcome_keep_seconds, 600u);
+    cr_assert_eq(o.outcome_max, 100000u);
 }
 
 Test(options, nothing_is_left_of_the_command_line_before)
@@ -121,6 +123,8 @@ static const struct number good[] = {
     {"--port", "0", 0, FIELD(port)},
     {"--port", "65535", 65535, FIELD(port)},
     {"--port", "09", 9, FIELD(port)},
+    {"--outcome-keep", "604800", 604800, FIELD(outcome_keep_seconds)},
+    {"--outcome-max", "1000", 1000, FIELD(outcome_max)},
     {"--max-connections", "1", 1, FIELD(max_connections)},
     {"--max-connections", "1000000", 1000000, FIELD(max_connections)},
     {"--maxmemory", "0", 0, FIELD(max_memory)},
