@@ -293,7 +293,7 @@ static void run_checkpoint(struct session *s, const struct request *r)
         session_error(s, ERR_DISK, "this server keeps nothing on disk; --data gives it a directory");
         return;
     }
-    session_ask(s, ERRAND_CHECKPOINT, slice_of(NULL, 0));
+    session_ask(s, ERRAND_CHECKPOINT, slice_of("", 0));
 }
 
 /* A name, not a path: letters, digits, and - _ . but not as the first. */
