@@ -1,0 +1,193 @@
+/* A disk that fails: the server ends at once, has acknowledged nothing that is not on disk, and starts again. And what a disk is
+ * asked for: one sync for all commits that have come together. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "server_fixture.h"
+#include "tracer.h"
+#include "wire.h"
+
+#define CLIENTS_MAX 8
+#define SECOND_MS 1000
+#define ROUNDS_BEYOND 20 /* after the failure, before it is certain that the server goes on */
+#define KEYS_MAX ((52 + ROUNDS_BEYOND) * CLIENTS_MAX)
+
+static const char *const small[] = {"--tx-bytes", "16K", "--value-max", "1K", "--log-segment-bytes", "128K", NULL};
+
+/* --- commits until the end --- */
+
+struct commits {
+    struct client clients[CLIENTS_MAX];
+    int client_count;
+    bool acknowledged[KEYS_MAX];
+    int sent; /* keys 0 .. sent-1 were sent */
+    int ok;
+};
+
+/* Each client sets one key. False when the server has ended. */
+static bool commit_round(struct commits *c)
+{
+    bool there = true;
+    int first = c->sent;
+    size_t len;
+    for (int i = 0; i < c->client_count; i++) {
+        char line[64];
+        int size = snprintf(line, sizeof(line), "SET key%d value%d\r\n", c->sent, c->sent);
+        client_send_anyway(&c->clients[i], line, (size_t)size);
+        c->sent++;
+    }
+    for (int i = 0; i < c->client_count; i++) {
+        CHECK(client_wait(&c->clients[i], SECOND_MS), "neither an answer nor the end within a second");
+        const char *line = client_line(&c->clients[i], &len);
+        there = there && line != NULL;
+        if (line != NULL) {
+            CHECK(strcmp(line, "OK") == 0, "SET was answered '%s'", line);
+            c->acknowledged[first + i] = true;
+            c->ok++;
+        }
+    }
+    return there;
+}
+
+/* After the restart: what was acknowledged is there, what was sent last may be, and nothing else is. */
+static void check_kept(const struct commits *c)
+{
+    struct server s;
+    struct client client;
+    server_start_on(&s, "data", "--tx-bytes", "16K", "--value-max", "1K", "--log-segment-bytes", "128K", NULL);
+    client_open(&client, &s);
+    for (int i = 0; i < c->sent; i++) {
+        char value[32];
+        size_t len;
+        snprintf(value, sizeof(value), "value%d", i);
+        client_sendf(&client, "GET key%d\r\n", i);
+        const char *line = client_line(&client, &len);
+        CHECK(line != NULL && (strcmp(line, value) == 0 || (line[0] == '\0' && !c->acknowledged[i])),
+              "key%d, %s, is '%s' after the restart", i, c->acknowledged[i] ? "acknowledged" : "not acknowledged", line);
+    }
+    client_ask(&client, "SET more 1", "OK");
+    client_close(&client);
+    server_stop(&s);
+}
+
+/* The nth call of the log's thread fails. */
+static void fail_at(const char *call, int n, int client_count)
+{
+    struct server s;
+    struct commits c = {.client_count = client_count};
+    char what[64];
+    char said[4096];
+    snprintf(what, sizeof(what), "inject=%s:error=EIO:when=%d", call, n);
+    tracer_start(&s, "data", what, call, small);
+    for (int i = 0; i < client_count; i++) {
+        client_open(&c.clients[i], &s);
+    }
+    int rounds = 0;
+    while (commit_round(&c)) {
+        CHECK(++rounds < n + ROUNDS_BEYOND, "the server goes on after its %dth %s has failed", n, call);
+    }
+    int status = server_end(&s, SECOND_MS, said, sizeof(said));
+    CHECK(status == 1, "the exit status is %d; standard error: %s", status, said);
+    CHECK(strstr(said, "the log cannot be written") != NULL, "it did not say why it ended: %s", said);
+    CHECK(client_count > 1 || c.ok < n, "%d commits, one after another, were acknowledged with %d syncs", c.ok, n - 1);
+    for (int i = 0; i < client_count; i++) {
+        client_close(&c.clients[i]);
+    }
+    check_kept(&c);
+    char command[256];
+    snprintf(command, sizeof(command), "rm -rf '%s' '%s'", check_path("data"), check_path("trace"));
+    if (system(command) != 0) {
+        check_broken("%s", command);
+    }
+}
+
+static void sync_fails(void)
+{
+    fail_at("fdatasync", 2, 1);
+    fail_at("fdatasync", 3, 1);
+    fail_at("fdatasync", 2, CLIENTS_MAX);
+    fail_at("fdatasync", 4, CLIENTS_MAX);
+    fail_at("fdatasync", 11, CLIENTS_MAX);
+}
+
+static void sync_fails_50(void)
+{
+    for (int n = 2; n < 52; n++) {
+        fail_at("fdatasync", n, n % 2 == 0 ? 1 : CLIENTS_MAX);
+    }
+}
+
+/* The loop's thread has written the lock and the first segment before. */
+static void write_fails(void)
+{
+    fail_at("pwrite64", 3, 1);
+    fail_at("pwrite64", 4, CLIENTS_MAX);
+}
+
+/* --- syncs counted --- */
+
+#define MANY 64
+
+static size_t count_syncs(const struct server *s)
+{
+    struct text trace = {0};
+    size_t count = 0;
+    tracer_read(s, &trace);
+    for (const char *at = trace.data; (at = strstr(at, "fdatasync(")) != NULL; at++) {
+        count++;
+    }
+    text_free(&trace);
+    return count;
+}
+
+static size_t syncs_of(bool together)
+{
+    struct server s;
+    struct client clients[MANY];
+    tracer_start(&s, together ? "together" : "alone", NULL, "fdatasync", small);
+    for (int i = 0; i < MANY; i++) {
+        client_open(&clients[i], &s);
+        client_ask(&clients[i], "PING", "+PONG");
+    }
+    if (together) {
+        server_pause(&s); /* so that it finds them all in one turn */
+    }
+    for (int i = 0; i < MANY; i++) {
+        client_sendf(&clients[i], "SET key%d 1\r\n", i);
+        client_wait_delivered(&clients[i]);
+        if (!together) {
+            client_expect(&clients[i], "OK");
+        }
+    }
+    if (together) {
+        server_resume(&s);
+    }
+    for (int i = 0; i < MANY; i++) {
+        if (together) {
+            client_expect(&clients[i], "OK");
+        }
+        client_close(&clients[i]);
+    }
+    server_stop(&s);
+    return count_syncs(&s);
+}
+
+static void one_sync_for_many(void)
+{
+    size_t alone = syncs_of(false);
+    size_t together = syncs_of(true);
+    printf("    %d commits one after another: %zu syncs; together: %zu\n", MANY, alone, together);
+    CHECK(alone >= MANY, "%d commits one after another took %zu syncs: some are not counted", MANY, alone);
+    CHECK(together < MANY / 4, "%d commits that came together took %zu syncs", MANY, together);
+}
+
+static const struct check checks[] = {
+    {"fdatasync fails", sync_fails},
+    {"soak: fdatasync fails 50 times", sync_fails_50},
+    {"pwrite fails", write_fails},
+    {"one sync for many commits", one_sync_for_many},
+};
+
+CHECK_MAIN(checks)
