@@ -297,7 +297,7 @@ static bool is_paused(void *arg)
     char text[1024];
     read_proc(arg, "stat", text, sizeof(text));
     const char *at = strrchr(text, ')');
-    return at != NULL && at[1] == ' ' && at[2] == 'T';
+    return at != NULL && at[1] == ' ' && (at[2] == 'T' || at[2] == 't'); /* the latter where it is traced */
 }
 
 void server_pause(const struct server *s)
