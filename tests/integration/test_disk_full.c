@@ -1,0 +1,208 @@
+/* A full disk: reads are served, writes get ERR READONLY with nothing applied, and once there is space again they are taken. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "server_fixture.h"
+#include "small_disk.h"
+#include "wire.h"
+
+#define DISK_BYTES ((size_t)4 << 20)
+#define HEAL_MS 2000
+#define VALUE_BYTES 10000
+#define WRITES_MAX 200
+
+static const char *const args[] = {"--tx-bytes", "64K", "--value-max", "16K", "--log-segment-bytes", "128K", NULL};
+
+struct fixture {
+    struct server server;
+    struct client client;
+    int acknowledged; /* keys 0 .. acknowledged-1 are there */
+};
+
+static void start(struct fixture *f)
+{
+    const char *all[16] = {"--data", check_path("disk/data")};
+    memcpy(all + 2, args, sizeof(args));
+    server_start_with(&f->server, &(struct server_setup){.args = all, .may_complain = true});
+    client_open(&f->client, &f->server);
+}
+
+static void add_set(struct text *t, int key)
+{
+    text_addf(t, "SET key%d ", key);
+    text_fill(t, (char)('a' + key % 26), VALUE_BYTES);
+    text_addf(t, "\r\n");
+}
+
+/* Sets the next key; false where there is no room for it. */
+static bool set_next(struct fixture *f)
+{
+    struct text line = {0};
+    size_t len;
+    add_set(&line, f->acknowledged);
+    client_send(&f->client, line.data, line.len);
+    text_free(&line);
+    const char *answer = client_line(&f->client, &len);
+    CHECK(answer != NULL, "the server is gone");
+    if (strcmp(answer, "OK") == 0) {
+        f->acknowledged++;
+        return true;
+    }
+    CHECK(strncmp(answer, "ERR READONLY ", 13) == 0, "a write to a full disk was answered '%s'", answer);
+    return false;
+}
+
+static void fill_until_refused(struct fixture *f)
+{
+    int most = f->acknowledged + WRITES_MAX;
+    small_disk_fill(0);
+    while (set_next(f)) {
+        CHECK(f->acknowledged < most, "the disk is full, and %d writes were taken", WRITES_MAX);
+    }
+}
+
+static void check_all_there(struct fixture *f)
+{
+    for (int i = 0; i < f->acknowledged; i++) {
+        size_t len;
+        client_sendf(&f->client, "GET key%d\r\n", i);
+        const char *value = client_line(&f->client, &len);
+        CHECK(value != NULL && len == VALUE_BYTES && value[0] == 'a' + i % 26 && value[len - 1] == value[0],
+              "key%d was acknowledged, and is not there", i);
+    }
+    char next[32];
+    char count[32];
+    snprintf(next, sizeof(next), "EXISTS key%d", f->acknowledged);
+    snprintf(count, sizeof(count), "%d", f->acknowledged);
+    client_ask(&f->client, next, "0");
+    client_ask(&f->client, "DBSIZE", count);
+}
+
+/* A transaction reads and collects as ever; its COMMIT is refused whole. */
+static void check_transaction(struct fixture *f)
+{
+    struct text set = {0};
+    client_ask(&f->client, "BEGIN SERIALIZABLE", "OK");
+    client_ask(&f->client, "SET small 1", "OK");
+    add_set(&set, f->acknowledged);
+    client_send(&f->client, set.data, set.len);
+    client_expect(&f->client, "OK");
+    client_ask(&f->client, "EXISTS small", "1");
+    client_ask_start(&f->client, "COMMIT", "ERR READONLY");
+    client_ask(&f->client, "EXISTS small", "0"); /* it is over, and nothing of it was applied */
+    client_ask(&f->client, "BEGIN", "OK");
+    client_ask(&f->client, "EXISTS key0", "1");
+    client_ask(&f->client, "COMMIT", "OK"); /* nothing to write */
+    text_free(&set);
+}
+
+static bool takes_writes(void *arg)
+{
+    return set_next(arg);
+}
+
+static void fill_and_heal(int times)
+{
+    struct fixture f = {.acknowledged = 0};
+    small_disk_mount(DISK_BYTES);
+    start(&f);
+    for (int i = 0; i < times; i++) {
+        CHECK(set_next(&f), "there is room, and a write was refused");
+        fill_until_refused(&f);
+        check_transaction(&f);
+        check_all_there(&f);
+        small_disk_free();
+        check_until(takes_writes, &f, HEAL_MS, "writes are taken after there is space again");
+        client_ask(&f.client, "CHECKPOINT", "OK"); /* so that the log before goes */
+        client_ask(&f.client, "CHECKPOINT", "OK");
+        if (f.acknowledged > 100) {
+            client_ask(&f.client, "FLUSH", "OK");
+            f.acknowledged = 0;
+        }
+    }
+    check_all_there(&f);
+    client_close(&f.client);
+    server_kill(&f.server);
+    start(&f);
+    check_all_there(&f);
+    client_close(&f.client);
+    server_stop(&f.server);
+}
+
+static void once(void)
+{
+    fill_and_heal(1);
+}
+
+static void twenty_times(void)
+{
+    fill_and_heal(20);
+}
+
+static void expect_said(const struct fixture *f, const char *part)
+{
+    char said[4096];
+    server_stderr(&f->server, said, sizeof(said));
+    CHECK(strstr(said, part) != NULL, "standard error does not say '%s': %s", part, said);
+}
+
+/* A checkpoint takes more than there is; commits have room in the segment that is there. */
+static void during_a_checkpoint(void)
+{
+    struct fixture f = {.acknowledged = 0};
+    small_disk_mount(DISK_BYTES);
+    start(&f);
+    while (f.acknowledged < 60) {
+        CHECK(set_next(&f), "there is room, and a write was refused");
+    }
+    server_wait_idle(&f.server); /* the next segment is there */
+    small_disk_fill((size_t)200 << 10);
+    client_ask_start(&f.client, "CHECKPOINT", "ERR DISK");
+    CHECK(set_next(&f), "a checkpoint that failed has stopped commits");
+    client_ask_start(&f.client, "CHECKPOINT", "ERR DISK");
+    CHECK(set_next(&f), "a checkpoint that failed has stopped commits");
+    expect_said(&f, "checkpoint could not be written");
+    small_disk_free();
+    client_ask(&f.client, "CHECKPOINT", "OK");
+    check_all_there(&f);
+    client_close(&f.client);
+    server_kill(&f.server);
+    start(&f);
+    check_all_there(&f);
+    client_close(&f.client);
+    server_stop(&f.server);
+}
+
+/* It stops all the same, as the log has all; it cannot start without space for a segment, and says so. */
+static void stop_and_start(void)
+{
+    struct fixture f = {.acknowledged = 0};
+    struct server_result r;
+    const char *all[16] = {"--port", "0", "--data", check_path("disk/data")};
+    memcpy(all + 4, args, sizeof(args));
+    small_disk_mount(DISK_BYTES);
+    start(&f);
+    fill_until_refused(&f);
+    client_close(&f.client);
+    server_stop(&f.server);
+    small_disk_fill(0);
+    server_run_with(&r, &(struct server_setup){.args = all});
+    CHECK(r.status == 1, "on a full disk the exit status is %d; standard error: %s", r.status, r.err);
+    CHECK(strstr(r.err, "segment of the log cannot be made: No space left") != NULL, "it does not say what it lacks: %s", r.err);
+    small_disk_free();
+    start(&f);
+    check_all_there(&f);
+    client_close(&f.client);
+    server_stop(&f.server);
+}
+
+static const struct check checks[] = {
+    {"full, and healed", once},
+    {"soak: full, and healed, 20 times", twenty_times},
+    {"during a checkpoint", during_a_checkpoint},
+    {"stop and start", stop_and_start},
+};
+
+CHECK_MAIN(checks)
