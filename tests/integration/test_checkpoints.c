@@ -1,0 +1,456 @@
+/* Checkpoints and backups: when they are made, what they replace, and that they hold the data of one moment. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "server_fixture.h"
+#include "wire.h"
+
+#define SMALL "--tx-bytes", "16K", "--value-max", "16K", "--log-segment-bytes", "64K"
+#define NO_GROWTH "--checkpoint-log-bytes", "1G"
+#define GROWTH "--checkpoint-log-bytes", "64K"
+#define PROMPT_MS 20000
+
+/* --- files --- */
+
+struct files {
+    size_t count;
+    char first[300]; /* by name */
+    char last[300];
+};
+
+static struct files list(const char *directory, const char *prefix)
+{
+    struct files files = {0};
+    struct dirent *entry;
+    DIR *dir = opendir(check_path(directory));
+    CHECK(dir != NULL, "%s: %s", directory, strerror(errno));
+    while ((entry = readdir(dir)) != NULL) {
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0) {
+            continue;
+        }
+        if (files.count == 0 || strcmp(entry->d_name, files.first) < 0) {
+            snprintf(files.first, sizeof(files.first), "%s", entry->d_name);
+        }
+        if (files.count == 0 || strcmp(entry->d_name, files.last) > 0) {
+            snprintf(files.last, sizeof(files.last), "%s", entry->d_name);
+        }
+        files.count++;
+    }
+    closedir(dir);
+    return files;
+}
+
+static void expect_said(const struct server *s, const char *part)
+{
+    char said[8192];
+    server_stderr(s, said, sizeof(said));
+    CHECK(strstr(said, part) != NULL, "standard error does not say '%s': %s", part, said);
+}
+
+/* --- data: the nth commit sets key n % KEYS to n, so that the data tell of which moment they are --- */
+
+#define KEYS 4000
+#define PADDING 1000
+
+static void add_set(struct text *out, int n)
+{
+    text_addf(out, "SET key%d %d ", n % KEYS, n);
+    text_fill(out, (char)('a' + n % 26), PADDING);
+    text_addf(out, "\r\n");
+}
+
+/* Commits first .. end-1, pipelined. */
+static void write_range(struct client *c, int first, int end)
+{
+    struct text out = {0};
+    struct text expected = {0};
+    for (int n = first; n < end; n++) {
+        add_set(&out, n);
+        text_addf(&expected, "OK\r\n");
+    }
+    client_exchange(c, &out, &expected);
+    text_free(&out);
+    text_free(&expected);
+}
+
+/* The newest commit whose effects the data show; each key must have what it had then. */
+static int moment_of(struct client *c)
+{
+    static int value[KEYS];
+    int newest = -1;
+    struct text asked = {0};
+    size_t len;
+    for (int i = 0; i < KEYS; i++) {
+        text_addf(&asked, "GET key%d\r\n", i);
+    }
+    client_send(c, asked.data, asked.len);
+    for (int i = 0; i < KEYS; i++) {
+        const char *line = client_line(c, &len);
+        CHECK(line != NULL, "the server is gone");
+        value[i] = len == 0 ? -1 : atoi(line);
+        CHECK(len == 0 || (strchr(line, ' ') != NULL && strlen(strchr(line, ' ')) == PADDING + 1 && line[len - 1] == 'a' + value[i] % 26),
+              "key%d has a broken value: '%.40s'", i, line);
+        newest = value[i] > newest ? value[i] : newest;
+    }
+    for (int i = 0; i < KEYS; i++) {
+        int then = newest - (newest - i % KEYS + KEYS) % KEYS;
+        CHECK(newest < 0 || value[i] == (then < 0 ? -1 : then), "key%d is of commit %d, and as of commit %d it was of %d", i, value[i],
+              newest, then);
+    }
+    text_free(&asked);
+    return newest;
+}
+
+static void expect_moment(struct server *s, int newest)
+{
+    struct client c;
+    client_open(&c, s);
+    int found = moment_of(&c);
+    CHECK(found == newest, "the data are as of commit %d, not %d", found, newest);
+    client_close(&c);
+}
+
+/* --- checkpoints --- */
+
+static void clean_stop(void)
+{
+    struct server s;
+    struct client c;
+    server_start_on(&s, "data", NO_GROWTH, NULL);
+    client_open(&c, &s);
+    write_range(&c, 0, 100);
+    client_close(&c);
+    CHECK(list("data", "checkpoint-").count == 0, "there is a checkpoint before the stop");
+    server_stop(&s);
+    CHECK(list("data", "checkpoint-").count == 1, "a clean stop left no checkpoint");
+    server_start_on(&s, "data", NO_GROWTH, NULL);
+    expect_said(&s, "100 keys as of commit 100: checkpoint of commit 100, 0 commits from the log");
+    expect_moment(&s, 99);
+    server_stop(&s);
+    CHECK(list("data", "checkpoint-").count == 1, "a stop without a new commit made a checkpoint");
+}
+
+static void from_the_log(void)
+{
+    struct server s;
+    struct client c;
+    server_start_on(&s, "data", NO_GROWTH, SMALL, NULL);
+    client_open(&c, &s);
+    write_range(&c, 0, 100);
+    client_ask(&c, "CHECKPOINT", "OK");
+    write_range(&c, 100, 300);
+    client_close(&c);
+    server_kill(&s);
+    server_start_on(&s, "data", NO_GROWTH, SMALL, NULL);
+    expect_said(&s, "300 keys as of commit 300: checkpoint of commit 100, 200 commits from the log");
+    expect_moment(&s, 299);
+    server_stop(&s);
+}
+
+/* When it is answered the file is there, of all that was acknowledged before. */
+static void asked_for(void)
+{
+    struct server s;
+    struct client c;
+    char wanted[64];
+    server_start_on(&s, "data", NO_GROWTH, SMALL, NULL);
+    client_open(&c, &s);
+    for (int i = 1; i <= 5; i++) {
+        write_range(&c, (i - 1) * 100, i * 100);
+        client_ask(&c, "CHECKPOINT", "OK");
+        snprintf(wanted, sizeof(wanted), "checkpoint-%016x", i * 100);
+        struct files files = list("data", "checkpoint-");
+        CHECK(strcmp(files.last, wanted) == 0, "CHECKPOINT was answered, and the newest file is %s", files.last);
+        CHECK(files.count == (i == 1 ? 1 : 2), "%zu checkpoints are kept", files.count);
+        client_ask(&c, "CHECKPOINT", "OK"); /* there is nothing new */
+        client_sendf(&c, "CHECKPOINT\r\nPING\r\nCHECKPOINT\r\n");
+        client_expect(&c, "OK");
+        client_expect(&c, "+PONG");
+        client_expect(&c, "OK");
+    }
+    client_close(&c);
+    server_stop(&s);
+}
+
+/* What the older of the two checkpoints does not need goes. */
+static void old_segments_go(void)
+{
+    struct server s;
+    struct client c;
+    server_start_on(&s, "data", NO_GROWTH, SMALL, NULL);
+    client_open(&c, &s);
+    write_range(&c, 0, 1000);
+    struct files before = list("data", "log-");
+    CHECK(before.count > 10, "1,000 commits of 1,000 bytes are in %zu segments", before.count);
+    client_ask(&c, "CHECKPOINT", "OK");
+    CHECK(strcmp(list("data", "log-").first, before.first) == 0, "the log went with the first checkpoint, damage to which would lose all");
+    write_range(&c, 1000, 1001);
+    client_ask(&c, "CHECKPOINT", "OK");
+    struct files after = list("data", "log-");
+    CHECK(after.count <= 3, "behind two checkpoints %zu of %zu segments are left", after.count, before.count);
+    client_close(&c);
+    server_kill(&s);
+    server_start_on(&s, "data", NO_GROWTH, SMALL, NULL);
+    expect_moment(&s, 1000);
+    server_stop(&s);
+}
+
+static bool has_two(void *arg)
+{
+    (void)arg;
+    return list("data", "checkpoint-").count == 2;
+}
+
+static void log_growth(void)
+{
+    struct server s;
+    struct client c;
+    int n = 0;
+    server_start_on(&s, "data", GROWTH, SMALL, NULL);
+    client_open(&c, &s);
+    for (int i = 0; i < 40; i++, n += 100) {
+        write_range(&c, n, n + 100);
+    }
+    check_until(has_two, NULL, PROMPT_MS, "the growth of the log makes checkpoints");
+    server_wait_idle(&s);
+    struct files files = list("data", "log-");
+    CHECK(files.count < 40, "4,000 commits of 1,000 bytes, and %zu segments are left", files.count);
+    client_close(&c);
+    server_kill(&s);
+    server_start_on(&s, "data", GROWTH, SMALL, NULL);
+    expect_moment(&s, n - 1);
+    server_stop(&s);
+}
+
+/* The newest one is damaged: the older one and the log have it all. */
+static void damaged(void)
+{
+    struct server s;
+    struct client c;
+    server_start_on(&s, "data", NO_GROWTH, SMALL, NULL);
+    client_open(&c, &s);
+    write_range(&c, 0, 200);
+    client_ask(&c, "CHECKPOINT", "OK");
+    write_range(&c, 200, 400);
+    client_ask(&c, "CHECKPOINT", "OK");
+    write_range(&c, 400, 450);
+    client_close(&c);
+    server_kill(&s);
+    char path[600];
+    unsigned char byte;
+    snprintf(path, sizeof(path), "%s/%s", check_path("data"), list("data", "checkpoint-").last);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    CHECK(fd >= 0 && pread(fd, &byte, 1, 5000) == 1, "%s: %s", path, strerror(errno));
+    byte ^= 0x10;
+    CHECK(pwrite(fd, &byte, 1, 5000) == 1, "%s: %s", path, strerror(errno));
+    close(fd);
+    server_start_on(&s, "data", NO_GROWTH, SMALL, NULL);
+    expect_said(&s, "1 damaged checkpoint passed over");
+    expect_said(&s, "checkpoint of commit 200, 250 commits from the log");
+    expect_moment(&s, 449);
+    CHECK(list("data", "saved-checkpoint-").count == 1, "the damaged one was not put aside");
+    server_stop(&s);
+}
+
+/* Whoever asked for one is answered before the end; whoever has left does no harm. */
+static void stopped_meanwhile(void)
+{
+    struct server s;
+    struct client writer;
+    struct client asking[4];
+    server_start_on(&s, "data", NO_GROWTH, NULL);
+    client_open(&writer, &s);
+    write_range(&writer, 0, KEYS);
+    for (int i = 0; i < 4; i++) {
+        client_open(&asking[i], &s);
+        client_sendf(&asking[i], "CHECKPOINT\r\nGET key1\r\n");
+        client_wait_delivered(&asking[i]);
+    }
+    for (int i = 0; i < 3; i++) {
+        client_ask(&writer, "SET key0 0 ", "OK"); /* they are all at it */
+    }
+    client_reset(&asking[3]);
+    server_signal(&s, SIGTERM);
+    for (int i = 0; i < 3; i++) {
+        client_expect(&asking[i], "OK");
+        client_expect_start(&asking[i], "1 ");
+        client_expect_eof(&asking[i]);
+        client_close(&asking[i]);
+    }
+    client_close(&writer);
+    server_join(&s, PROMPT_MS);
+}
+
+/* --- backups --- */
+
+/* What is in a backup is as of one commit, not before those acknowledged when it was asked for. */
+static void check_backup(const char *name, int from, int to)
+{
+    struct server s;
+    struct client c;
+    char directory[64];
+    snprintf(directory, sizeof(directory), "backups/%s", name);
+    server_start_on(&s, directory, NULL); /* it starts as it is */
+    client_open(&c, &s);
+    int moment = moment_of(&c);
+    printf("    %s: as of commit %d, of %d to %d\n", name, moment, from, to);
+    CHECK(moment >= from && moment < to, "the backup is as of commit %d; %d was acknowledged before it, %d the newest after", moment, from, to);
+    client_ask(&c, "SET key0 0 ", "OK"); /* and serves */
+    client_close(&c);
+    server_stop(&s);
+}
+
+static void backup_while_writing(struct server *s)
+{
+    struct client writer;
+    struct client asking;
+    client_open(&writer, s);
+    client_open(&asking, s);
+    write_range(&writer, 0, KEYS);
+    for (int i = 0; i < 2; i++) {
+        int first = KEYS + i * 3 * KEYS;
+        client_sendf(&asking, "BACKUP b%d\r\n", i);
+        client_wait_delivered(&asking);
+        write_range(&writer, first, first + 3 * KEYS);
+        client_expect(&asking, "OK");
+    }
+    client_close(&writer);
+    client_close(&asking);
+    server_stop(s);
+    check_backup("b0", KEYS - 1, 4 * KEYS);
+    check_backup("b1", 4 * KEYS - 1, 7 * KEYS);
+}
+
+static void backup(void)
+{
+    struct server s;
+    server_start_on(&s, "data", "--backup-dir", check_path("backups"), NULL);
+    backup_while_writing(&s);
+    server_start_on(&s, "data", NULL);
+    expect_moment(&s, 7 * KEYS - 1); /* the original has nothing of it */
+    server_stop(&s);
+}
+
+static void backup_of_memory(void)
+{
+    struct server s;
+    server_start(&s, "--backup-dir", check_path("backups"), NULL);
+    CHECK(server_threads(&s) == 2, "for backups of a server in memory there are %zu threads", server_threads(&s));
+    backup_while_writing(&s);
+}
+
+static void backup_names(void)
+{
+    static const char *const wrong[] = {"/", "..", "../b", "a/b", ".", ".b", "-b", "_b", "a b", "a\tb", "b*", "b\\", "b\x80",
+                                        "0123456789012345678901234567890123456789012345678901234567890123"};
+    static const char *const right[] = {"b", "B-1_2.tar", "0", "a..", "012345678901234567890123456789012345678901234567890123456789012"};
+    struct server s;
+    struct client c;
+    char line[128];
+    server_start_on(&s, "data", "--backup-dir", check_path("backups"), NULL);
+    client_open(&c, &s);
+    client_ask(&c, "SET a 1", "OK");
+    client_ask_start(&c, "BACKUP", "ERR SYNTAX");
+    client_ask_start(&c, "BACKUP ", "ERR SYNTAX");
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(line, sizeof(line), "BACKUP %s", wrong[i]);
+        client_ask_start(&c, line, "ERR SYNTAX");
+    }
+    CHECK(access(check_path("backups"), F_OK) < 0, "a name that is refused made a directory");
+    for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+        snprintf(line, sizeof(line), "BACKUP %s", right[i]);
+        client_ask(&c, line, "OK");
+        snprintf(line, sizeof(line), "backups/%s", right[i]);
+        CHECK(list(line, "checkpoint-").count == 1 && list(line, "").count == 3, "there is more, or less, than a checkpoint in %s", line);
+    }
+    CHECK(list("backups", "").count == 2 + sizeof(right) / sizeof(right[0]), "there is more than the backups");
+    client_close(&c);
+    server_stop(&s);
+}
+
+static void backup_that_exists(void)
+{
+    struct server s;
+    struct client c;
+    server_start_on(&s, "data", "--backup-dir", check_path("backups"), NULL);
+    client_open(&c, &s);
+    write_range(&c, 0, 10);
+    client_ask(&c, "BACKUP b", "OK");
+    write_range(&c, 10, 20);
+    client_ask_start(&c, "BACKUP b", "ERR DISK there is a backup of that name");
+    CHECK(mkdir(check_path("backups/mine"), 0700) == 0, "mkdir: %s", strerror(errno));
+    client_ask_start(&c, "BACKUP mine", "ERR DISK there is a backup of that name");
+    CHECK(list("backups/mine", "").count == 2, "a directory that is not the server's was written to");
+    client_ask(&c, "BACKUP c", "OK");
+    client_close(&c);
+    server_stop(&s);
+    check_backup("b", 9, 10);
+    check_backup("c", 19, 20);
+}
+
+/* One that a server that was killed has left: what is in it does not get into the next one. */
+static void backup_that_was_not_finished(void)
+{
+    struct server s;
+    struct client c;
+    server_start(&s, "--backup-dir", check_path("backups"), NULL);
+    client_open(&c, &s);
+    write_range(&c, 0, 50);
+    client_ask(&c, "BACKUP b", "OK");
+    client_close(&c);
+    server_stop(&s);
+    CHECK(rename(check_path("backups/b"), check_path("backups/.b.partial")) == 0, "rename: %s", strerror(errno));
+    server_start(&s, "--backup-dir", check_path("backups"), NULL);
+    client_open(&c, &s);
+    write_range(&c, 0, 10);
+    client_ask(&c, "BACKUP b", "OK");
+    CHECK(list("backups/b", "checkpoint-").count == 1, "the backup has an older server's checkpoint too");
+    client_close(&c);
+    server_stop(&s);
+    check_backup("b", 9, 10);
+}
+
+static void backup_to_nowhere(void)
+{
+    struct server s;
+    struct client c;
+    server_start_on(&s, "data", "--backup-dir", check_path("no/where"), NULL);
+    client_open(&c, &s);
+    client_ask(&c, "SET a 1", "OK");
+    client_ask_start(&c, "BACKUP b", "ERR DISK the backup could not be written: No such file or directory");
+    client_ask(&c, "SET a 2", "OK");
+    client_ask(&c, "CHECKPOINT", "OK");
+    client_close(&c);
+    server_stop(&s);
+    server_start_on(&s, "data", NULL);
+    client_open(&c, &s);
+    client_ask_start(&c, "BACKUP b", "ERR DISK this server takes no backups");
+    client_close(&c);
+    server_stop(&s);
+}
+
+static const struct check checks[] = {
+    {"clean stop", clean_stop},
+    {"from the log", from_the_log},
+    {"asked for", asked_for},
+    {"old segments go", old_segments_go},
+    {"log growth", log_growth},
+    {"damaged", damaged},
+    {"stopped meanwhile", stopped_meanwhile},
+    {"backup", backup},
+    {"backup of memory", backup_of_memory},
+    {"backup, names", backup_names},
+    {"backup that exists", backup_that_exists},
+    {"backup that was not finished", backup_that_was_not_finished},
+    {"backup to nowhere", backup_to_nowhere},
+};
+
+CHECK_MAIN(checks)
