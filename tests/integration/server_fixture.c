@@ -70,7 +70,7 @@ static _Noreturn void become_server(const struct server_setup *setup, bool defau
 static void spawn(struct server *s, const struct server_setup *setup, bool default_port)
 {
     int ends[2];
-    *s = (struct server){.err = memfd_create("stderr", MFD_CLOEXEC), .may_complain = setup->may_complain};
+    *s = (struct server){.err = memfd_create("stderr", MFD_CLOEXEC), .may_complain = setup->on_data};
     if (s->err < 0 || pipe2(ends, O_CLOEXEC) < 0) {
         check_broken("%s", strerror(errno));
     }
@@ -91,6 +91,7 @@ static void give_up(const struct server *s, const char *what)
 {
     char text[4096];
     server_stderr(s, text, sizeof(text));
+    CHECK(!s->may_complain, "%s; its standard error: %s", what, text);
     check_broken("%s; its standard error: %s", what, text);
 }
 
@@ -155,7 +156,7 @@ void server_start_on(struct server *s, const char *name, ...)
     va_start(from, name);
     collect(args + 2, from);
     va_end(from);
-    server_start_with(s, &(struct server_setup){.args = args, .may_complain = true});
+    server_start_with(s, &(struct server_setup){.args = args, .on_data = true});
 }
 
 /* --- ending --- */

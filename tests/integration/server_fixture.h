@@ -22,7 +22,7 @@ struct server_setup {
     void (*before_exec)(void); /* runs in the child; or NULL */
     const char *const *args;   /* ended by NULL */
     const char *const *before; /* a command that runs it, such as strace and its arguments, ended by NULL; or NULL */
-    bool may_complain;         /* messages on its standard error are no failure */
+    bool on_data;              /* it may complain; and where it does not start, the check has failed */
 };
 
 /* Starts `SERVER ARGUMENT...`, arguments ended by NULL, and waits for its first line. Without a --port among them,

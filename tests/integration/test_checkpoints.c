@@ -308,6 +308,27 @@ static void check_backup(const char *name, int from, int to)
     server_stop(&s);
 }
 
+/* The server finds the command and a first part of the commits in the same turn, and more of them in each that follows. */
+static void write_during(struct server *s, struct client *asking, const char *command, struct client *writer, int first, int end)
+{
+    struct text out = {0};
+    struct text expected = {0};
+    for (int n = first; n < end; n++) {
+        add_set(&out, n);
+        text_addf(&expected, "OK\r\n");
+    }
+    server_pause(s);
+    client_sendf(asking, "%s\r\n", command);
+    client_wait_delivered(asking);
+    size_t sent = client_send_some(writer, out.data, out.len, 50);
+    server_resume(s);
+    struct text rest = {.data = out.data + sent, .len = out.len - sent};
+    client_exchange(writer, &rest, &expected);
+    client_expect(asking, "OK");
+    text_free(&out);
+    text_free(&expected);
+}
+
 static void backup_while_writing(struct server *s)
 {
     struct client writer;
@@ -315,13 +336,8 @@ static void backup_while_writing(struct server *s)
     client_open(&writer, s);
     client_open(&asking, s);
     write_range(&writer, 0, KEYS);
-    for (int i = 0; i < 2; i++) {
-        int first = KEYS + i * 3 * KEYS;
-        client_sendf(&asking, "BACKUP b%d\r\n", i);
-        client_wait_delivered(&asking);
-        write_range(&writer, first, first + 3 * KEYS);
-        client_expect(&asking, "OK");
-    }
+    write_during(s, &asking, "BACKUP b0", &writer, KEYS, 4 * KEYS);
+    write_during(s, &asking, "BACKUP b1", &writer, 4 * KEYS, 7 * KEYS);
     client_close(&writer);
     client_close(&asking);
     server_stop(s);

@@ -25,7 +25,7 @@ static void start(struct fixture *f)
 {
     const char *all[16] = {"--data", check_path("disk/data")};
     memcpy(all + 2, args, sizeof(args));
-    server_start_with(&f->server, &(struct server_setup){.args = all, .may_complain = true});
+    server_start_with(&f->server, &(struct server_setup){.args = all, .on_data = true});
     client_open(&f->client, &f->server);
 }
 

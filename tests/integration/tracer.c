@@ -39,7 +39,7 @@ void tracer_start(struct server *s, const char *data, const char *what, const ch
     }
     need_strace();
     spare_leaks();
-    server_start_with(s, &(struct server_setup){.args = all, .before = before, .may_complain = true});
+    server_start_with(s, &(struct server_setup){.args = all, .before = before, .on_data = true});
 }
 
 struct reading {
