@@ -23,6 +23,31 @@ static void backup_paths(const struct keeper *k, char *partial, char *final, siz
     snprintf(final, size, "%s/%s", k->options->backup_dir, k->errand->name);
 }
 
+static void find_checkpoint(void *arg, const char *name)
+{
+    char *found = arg;
+    uint64_t seq;
+    if (checkpoint_seq(name, &seq)) {
+        snprintf(found, DISK_NAME_MAX, "%s", name);
+    }
+}
+
+/* A server that was killed may have left a whole checkpoint in a directory that had no name yet. */
+static int clear_backup(struct disk *d)
+{
+    for (;;) {
+        char name[DISK_NAME_MAX] = "";
+        int rc = d->ops->list(d, find_checkpoint, name);
+        if (rc < 0 || name[0] == '\0') {
+            return rc;
+        }
+        rc = d->ops->remove(d, name);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+}
+
 static int open_backup(struct keeper *k)
 {
     char partial[4200];
@@ -35,7 +60,8 @@ static int open_backup(struct keeper *k)
     if (lstat(final, &st) == 0) {
         return -EEXIST;
     }
-    return disk_dir_open(&k->backup, partial, true);
+    int rc = disk_dir_open(&k->backup, partial, true);
+    return rc < 0 ? rc : clear_backup(&k->backup.disk);
 }
 
 static int publish_backup(struct keeper *k)
@@ -87,7 +113,8 @@ static void write_part(void *arg)
     k->rc = 0;
     if (k->first) {
         struct disk *d = k->for_backup ? &k->backup.disk : &k->data->disk;
-        k->rc = checkpoint_begin(&k->file, d, k->id, k->file.seq, k->unix_time);
+        k->rc = k->for_backup ? open_backup(k) : 0;
+        k->rc = k->rc < 0 ? k->rc : checkpoint_begin(&k->file, d, k->id, k->file.seq, k->unix_time);
         k->first = false;
     }
     if (k->rc == 0 && buf_len(&k->part) > 0) {
@@ -128,14 +155,14 @@ static void end(struct keeper *k, int rc)
 {
     if (rc < 0) {
         checkpoint_abandon(&k->file);
-        if (rc != -ECANCELED) {
+        if (rc != -ECANCELED && rc != -EEXIST) {
             fprintf(stderr, "txkv-server: a %s could not be written: %s\n", k->for_backup ? "backup" : "checkpoint", strerror(-rc));
         }
     } else if (!k->for_backup) {
         k->checkpointed = k->file.seq;
     }
     if (k->for_backup) {
-        if (rc < 0) {
+        if (rc < 0 && k->backup.dir >= 0) {
             drop_backup(k);
         }
         disk_dir_close(&k->backup);
@@ -160,13 +187,7 @@ static void begin(struct keeper *k, struct errand *errand)
     k->errand = errand;
     k->for_backup = errand != NULL && errand->kind == ERRAND_BACKUP;
     k->file = (struct checkpoint){.file = -1, .seq = k->engine->store.seq};
-    if (k->for_backup) {
-        int rc = open_backup(k);
-        if (rc < 0) {
-            end_errand(k, rc);
-            return;
-        }
-    }
+    k->backup = (struct disk_dir){.dir = -1, .lock = -1};
     if (k->committer != NULL && !k->for_backup) {
         k->committer->log_bytes = 0;
     }
