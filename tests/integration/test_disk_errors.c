@@ -119,7 +119,7 @@ static void sync_fails_50(void)
     }
 }
 
-/* The loop's thread has written the lock and the first segment before. */
+/* The first write of each thread is that of the lock, or of a segment's zeros. */
 static void write_fails(void)
 {
     fail_at("pwrite64", 3, 1);
