@@ -86,7 +86,7 @@ static void drop_backup(struct keeper *k)
     char final[4200];
     char name[DISK_NAME_MAX];
     backup_paths(k, partial, final, sizeof(partial));
-    checkpoint_name(k->file.seq, name);
+    checkpoint_name(k->seq, name);
     k->backup.disk.ops->remove(&k->backup.disk, name);
     rmdir(partial);
 }
@@ -114,7 +114,7 @@ static void write_part(void *arg)
     if (k->first) {
         struct disk *d = k->for_backup ? &k->backup.disk : &k->data->disk;
         k->rc = k->for_backup ? open_backup(k) : 0;
-        k->rc = k->rc < 0 ? k->rc : checkpoint_begin(&k->file, d, k->id, k->file.seq, k->unix_time);
+        k->rc = k->rc < 0 ? k->rc : checkpoint_begin(&k->file, d, k->id, k->seq, k->unix_time);
         k->first = false;
     }
     if (k->rc == 0 && buf_len(&k->part) > 0) {
@@ -159,7 +159,7 @@ static void end(struct keeper *k, int rc)
             fprintf(stderr, "txkv-server: a %s could not be written: %s\n", k->for_backup ? "backup" : "checkpoint", strerror(-rc));
         }
     } else if (!k->for_backup) {
-        k->checkpointed = k->file.seq;
+        k->checkpointed = k->seq;
     }
     if (k->for_backup) {
         if (rc < 0 && k->backup.dir >= 0) {
@@ -186,7 +186,8 @@ static void begin(struct keeper *k, struct errand *errand)
 {
     k->errand = errand;
     k->for_backup = errand != NULL && errand->kind == ERRAND_BACKUP;
-    k->file = (struct checkpoint){.file = -1, .seq = k->engine->store.seq};
+    k->seq = k->engine->store.seq;
+    k->file = (struct checkpoint){.file = -1};
     k->backup = (struct disk_dir){.dir = -1, .lock = -1};
     if (k->committer != NULL && !k->for_backup) {
         k->committer->log_bytes = 0;
@@ -240,7 +241,7 @@ static bool walk_on(struct keeper *k)
 
 static void settle(struct keeper *k)
 {
-    if (k->committer != NULL && k->committer->synced < k->file.seq) {
+    if (k->committer != NULL && k->committer->synced < k->seq) {
         committer_want_sync(k->committer);
     } else if (!k->worker.busy) {
         hand_over(k, true);

@@ -21,6 +21,7 @@ struct keeper {
     uint64_t id;                 /* that checkpoints carry */
     uint64_t checkpointed;       /* newest commit of a checkpoint in the data directory */
     enum keeper_state state;
+    uint64_t seq;                /* the commit as of which it is made */
     struct errand *errand;       /* who asked for what is being made; NULL for the log's growth */
     bool for_backup;
     struct worker worker;
