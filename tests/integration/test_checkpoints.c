@@ -155,6 +155,39 @@ static void from_the_log(void)
     server_stop(&s);
 }
 
+/* Without a sync before each answer, a kill may take the last commits; what is left is as of one commit all the same. What the server was
+ * done with is in the kernel's hands, and a server that stops leaves nothing out. */
+static void other_modes(void)
+{
+    static const char *const modes[] = {"interval", "none"};
+    for (size_t i = 0; i < 2; i++) {
+        struct server s;
+        struct client c;
+        struct text out = {0};
+        server_start_on(&s, modes[i], "--sync", modes[i], NO_GROWTH, SMALL, NULL);
+        client_open(&c, &s);
+        write_range(&c, 0, 500);
+        server_wait_idle(&s);
+        for (int n = 500; n < 3500; n++) {
+            add_set(&out, n);
+        }
+        client_send(&c, out.data, out.len);
+        server_kill(&s);
+        client_close(&c);
+        server_start_on(&s, modes[i], "--sync", modes[i], NO_GROWTH, SMALL, NULL);
+        client_open(&c, &s);
+        int moment = moment_of(&c);
+        CHECK(moment >= 499, "commit 499 was done with, and the data are as of commit %d", moment);
+        write_range(&c, moment + 1, moment + 1001);
+        client_close(&c);
+        server_stop(&s);
+        server_start_on(&s, modes[i], "--sync", modes[i], NO_GROWTH, SMALL, NULL);
+        expect_moment(&s, moment + 1000);
+        server_stop(&s);
+        text_free(&out);
+    }
+}
+
 /* When it is answered the file is there, of all that was acknowledged before. */
 static void asked_for(void)
 {
@@ -456,6 +489,7 @@ static void backup_to_nowhere(void)
 static const struct check checks[] = {
     {"clean stop", clean_stop},
     {"from the log", from_the_log},
+    {"--sync interval and none", other_modes},
     {"asked for", asked_for},
     {"old segments go", old_segments_go},
     {"log growth", log_growth},

@@ -126,6 +126,64 @@ static void write_fails(void)
     fail_at("pwrite64", 4, CLIENTS_MAX);
 }
 
+/* Syncs come once a second, whatever is asked of it, and one that fails ends it too. */
+struct writing {
+    struct client client;
+    int sent;
+};
+
+static bool has_ended(void *arg)
+{
+    struct writing *w = arg;
+    char line[32];
+    size_t len;
+    int size = snprintf(line, sizeof(line), "SET key%d 1\r\n", w->sent++);
+    client_send_anyway(&w->client, line, (size_t)size);
+    return client_line(&w->client, &len) == NULL;
+}
+
+static void interval_sync_fails(void)
+{
+    const char *const args[] = {"--tx-bytes", "16K", "--value-max", "1K", "--log-segment-bytes", "1M", "--sync", "interval", NULL};
+    struct server s;
+    struct writing w = {.sent = 0};
+    char said[4096];
+    tracer_start(&s, "data", "inject=fdatasync:error=EIO:when=2", "fdatasync", args);
+    client_open(&w.client, &s);
+    check_until(has_ended, &w, 10 * SECOND_MS, "the second sync has failed, and the server ends");
+    int status = server_end(&s, SECOND_MS, said, sizeof(said));
+    CHECK(status == 1 && strstr(said, "the log cannot be written") != NULL, "the exit status is %d; standard error: %s", status, said);
+    client_close(&w.client);
+}
+
+/* A checkpoint is no commit: the server goes on, and makes the next one. */
+static void checkpoint_fails(void)
+{
+    struct server s;
+    struct client c;
+    int failed = 0;
+    tracer_start(&s, "data", "inject=fsync:error=EIO:when=3", "fsync", small);
+    client_open(&c, &s);
+    for (int i = 0; i < 6; i++) {
+        size_t len;
+        client_ask(&c, "INCR n", (char[]){(char)('1' + i), '\0'});
+        client_sendf(&c, "CHECKPOINT\r\n");
+        const char *line = client_line(&c, &len);
+        CHECK(line != NULL, "a checkpoint that failed has ended the server");
+        failed += strcmp(line, "OK") != 0;
+        CHECK(strcmp(line, "OK") == 0 || strcmp(line, "ERR DISK the checkpoint could not be written: Input/output error") == 0,
+              "CHECKPOINT was answered '%s'", line);
+    }
+    CHECK(failed == 1, "%d of 6 checkpoints failed", failed);
+    client_close(&c);
+    server_kill(&s);
+    server_start_on(&s, "data", "--tx-bytes", "16K", "--value-max", "1K", "--log-segment-bytes", "128K", NULL);
+    client_open(&c, &s);
+    client_ask(&c, "GET n", "6");
+    client_close(&c);
+    server_stop(&s);
+}
+
 /* --- syncs counted --- */
 
 #define MANY 64
@@ -187,6 +245,8 @@ static const struct check checks[] = {
     {"fdatasync fails", sync_fails},
     {"soak: fdatasync fails 50 times", sync_fails_50},
     {"pwrite fails", write_fails},
+    {"fdatasync fails, --sync interval", interval_sync_fails},
+    {"checkpoint fails", checkpoint_fails},
     {"one sync for many commits", one_sync_for_many},
 };
 
