@@ -55,30 +55,81 @@ static void expect_said(const struct server *s, const char *part)
     CHECK(strstr(said, part) != NULL, "standard error does not say '%s': %s", part, said);
 }
 
-/* --- data: the nth commit sets key n % KEYS to n, so that the data tell of which moment they are --- */
+/* --- data: the nth commit sets key n % KEYS to n, or deletes it, so that the data tell of which moment they are --- */
 
 #define KEYS 4000
 #define PADDING 1000
+#define NEVER (-1)
 
-static void add_set(struct text *out, int n)
+static int flushed_before = NEVER; /* this commit, all keys were removed */
+
+static bool deletes(int n)
 {
+    return n >= KEYS && n % 7 == 3;
+}
+
+static void add_commit(struct text *out, int n)
+{
+    if (n == flushed_before) {
+        text_addf(out, "FLUSH\r\n");
+    }
+    if (deletes(n)) {
+        text_addf(out, "DEL key%d\r\n", n % KEYS);
+        return;
+    }
     text_addf(out, "SET key%d %d ", n % KEYS, n);
     text_fill(out, (char)('a' + n % 26), PADDING);
     text_addf(out, "\r\n");
 }
 
-/* Commits first .. end-1, pipelined. */
+/* Commits first .. end-1, and their answers. */
+static void add_range(struct text *out, struct text *expected, int first, int end)
+{
+    for (int n = first; n < end; n++) {
+        add_commit(out, n);
+        text_addf(expected, n == flushed_before ? "OK\r\nOK\r\n" : "OK\r\n");
+    }
+}
+
 static void write_range(struct client *c, int first, int end)
 {
     struct text out = {0};
     struct text expected = {0};
-    for (int n = first; n < end; n++) {
-        add_set(&out, n);
-        text_addf(&expected, "OK\r\n");
-    }
+    add_range(&out, &expected, first, end);
     client_exchange(c, &out, &expected);
     text_free(&out);
     text_free(&expected);
+}
+
+/* What key i has as of commit m: the commit that set it, or -1. */
+static int value_at(int i, int m)
+{
+    int n = m - (m - i % KEYS + KEYS) % KEYS;
+    return n < 0 || deletes(n) || (m >= flushed_before && n < flushed_before) ? -1 : n;
+}
+
+/* The first key that has not what it had then; KEYS where there is none. */
+static int first_wrong(const int *value, int m)
+{
+    int i = 0;
+    while (i < KEYS && value[i] == value_at(i, m)) {
+        i++;
+    }
+    return i;
+}
+
+static int read_value(struct client *c, int i)
+{
+    size_t len;
+    const char *line = client_line(c, &len);
+    CHECK(line != NULL, "the server is gone");
+    if (len == 0) {
+        return -1;
+    }
+    int n = atoi(line);
+    const char *space = strchr(line, ' ');
+    CHECK(space != NULL && strlen(space) == PADDING + 1 && line[len - 1] == 'a' + n % 26, "key%d has a broken value: '%.40s'", i, line);
+    return n;
 }
 
 /* The newest commit whose effects the data show; each key must have what it had then. */
@@ -87,25 +138,20 @@ static int moment_of(struct client *c)
     static int value[KEYS];
     int newest = -1;
     struct text asked = {0};
-    size_t len;
     for (int i = 0; i < KEYS; i++) {
         text_addf(&asked, "GET key%d\r\n", i);
     }
     client_send(c, asked.data, asked.len);
     for (int i = 0; i < KEYS; i++) {
-        const char *line = client_line(c, &len);
-        CHECK(line != NULL, "the server is gone");
-        value[i] = len == 0 ? -1 : atoi(line);
-        CHECK(len == 0 || (strchr(line, ' ') != NULL && strlen(strchr(line, ' ')) == PADDING + 1 && line[len - 1] == 'a' + value[i] % 26),
-              "key%d has a broken value: '%.40s'", i, line);
+        value[i] = read_value(c, i);
         newest = value[i] > newest ? value[i] : newest;
     }
-    for (int i = 0; i < KEYS; i++) {
-        int then = newest - (newest - i % KEYS + KEYS) % KEYS;
-        CHECK(newest < 0 || value[i] == (then < 0 ? -1 : then), "key%d is of commit %d, and as of commit %d it was of %d", i, value[i],
-              newest, then);
-    }
     text_free(&asked);
+    if (deletes(newest + 1) && first_wrong(value, newest + 1) == KEYS) {
+        return newest + 1;
+    }
+    int wrong = first_wrong(value, newest);
+    CHECK(wrong == KEYS, "key%d is of commit %d, and as of commit %d it was of %d", wrong, value[wrong], newest, value_at(wrong, newest));
     return newest;
 }
 
@@ -169,7 +215,7 @@ static void other_modes(void)
         write_range(&c, 0, 500);
         server_wait_idle(&s);
         for (int n = 500; n < 3500; n++) {
-            add_set(&out, n);
+            add_commit(&out, n);
         }
         client_send(&c, out.data, out.len);
         server_kill(&s);
@@ -346,10 +392,7 @@ static void write_during(struct server *s, struct client *asking, const char *co
 {
     struct text out = {0};
     struct text expected = {0};
-    for (int n = first; n < end; n++) {
-        add_set(&out, n);
-        text_addf(&expected, "OK\r\n");
-    }
+    add_range(&out, &expected, first, end);
     server_pause(s);
     client_sendf(asking, "%s\r\n", command);
     client_wait_delivered(asking);
@@ -394,6 +437,31 @@ static void backup_of_memory(void)
     server_start(&s, "--backup-dir", check_path("backups"), NULL);
     CHECK(server_threads(&s) == 2, "for backups of a server in memory there are %zu threads", server_threads(&s));
     backup_while_writing(&s);
+}
+
+/* All keys are removed while they are being written down. */
+static void flush_meanwhile(void)
+{
+    static const char *const commands[] = {"BACKUP b", "CHECKPOINT"};
+    for (size_t i = 0; i < 2; i++) {
+        struct server s;
+        struct client writer;
+        struct client asking;
+        flushed_before = KEYS + 150;
+        server_start_on(&s, commands[i], NO_GROWTH, "--backup-dir", check_path("backups"), NULL);
+        client_open(&writer, &s);
+        client_open(&asking, &s);
+        write_range(&writer, 0, KEYS);
+        write_during(&s, &asking, commands[i], &writer, KEYS, KEYS + 2000);
+        write_during(&s, &asking, commands[1], &writer, KEYS + 2000, KEYS + 3000);
+        client_close(&writer);
+        client_close(&asking);
+        server_kill(&s);
+        server_start_on(&s, commands[i], NULL);
+        expect_moment(&s, KEYS + 2999);
+        server_stop(&s);
+    }
+    check_backup("b", KEYS - 1, KEYS + 149);
 }
 
 static void backup_names(void)
@@ -497,6 +565,7 @@ static const struct check checks[] = {
     {"stopped meanwhile", stopped_meanwhile},
     {"backup", backup},
     {"backup of memory", backup_of_memory},
+    {"FLUSH meanwhile", flush_meanwhile},
     {"backup, names", backup_names},
     {"backup that exists", backup_that_exists},
     {"backup that was not finished", backup_that_was_not_finished},
