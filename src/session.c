@@ -173,7 +173,9 @@ void session_ask(struct session *s, enum errand_kind kind, struct slice name)
     }
     assert(name.len < sizeof(errand->name));
     errand->kind = kind;
-    memcpy(errand->name, name.data, name.len);
+    if (name.len > 0) { /* memcpy takes no NULL, not even for nothing */
+        memcpy(errand->name, name.data, name.len);
+    }
     errand->session = s;
     s->errand = errand;
     s->stalled = true;
