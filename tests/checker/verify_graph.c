@@ -348,7 +348,9 @@ static void resolve_reads(struct verifier *f)
         }
         f->r->reads += w.read_count;
     }
-    qsort(f->reads, f->read_count, sizeof(*f->reads), compare_reads);
+    if (f->read_count > 0) {
+        qsort(f->reads, f->read_count, sizeof(*f->reads), compare_reads);
+    }
 }
 
 static bool same_source(const struct read_from *a, const struct read_from *b)
