@@ -19,7 +19,8 @@
 #define ANSWER_MS_MAX 20000
 #define LIFE_MS_MIN 20      /* of one that is killed from outside, */
 #define LIFE_MS_MAX 140     /* at most */
-#define CRASH_MS_MAX 1500   /* so long for one that is to end at a point of its way */
+#define START_MS_MAX 30     /* of one that is killed while it starts, if it takes as long */
+#define CRASH_MS_MAX 5000   /* so long for one that is to end at a point of its way */
 #define BULK_KEYS 400       /* data that the history does not know, for checkpoints of several parts */
 #define BULK_BYTES 15000    /* of a value of it, below --value-max */
 #define LAST_TRANSACTIONS 200
@@ -43,6 +44,7 @@ struct lives {
     bool killed;                   /* by us */
     uint64_t hits[CRASH_COUNT];    /* ends at each point */
     uint64_t ended_at_start;       /* of them, before it listened */
+    uint64_t starts_ended;         /* killed from outside while it started */
     uint64_t checkpoints;          /* CHECKPOINTs that were answered */
 };
 
@@ -174,11 +176,11 @@ static uint32_t choose_pass(struct rng *rng, enum crash_point point)
     return 1 + rng_below(rng, point == CRASH_checkpoint_part ? 6 : 3);
 }
 
-static enum server_start start(struct lives *l, const char *crash)
+static enum server_start start(struct lives *l, const char *crash, int start_ms)
 {
     const char *const args[] = {"--data", l->data, "--tx-bytes", "16K", "--value-max", "16K", "--log-segment-bytes", "64K",
                                 "--checkpoint-log-bytes", "64K", NULL};
-    const struct server_setup setup = {l->o->server, l->o->fault, crash, args};
+    const struct server_setup setup = {l->o->server, l->o->fault, crash, args, start_ms};
     l->killed = false;
     return server_process_start(&l->server, &setup);
 }
@@ -214,17 +216,19 @@ static void close_control(struct lives *l)
     l->control.fd = -1;
 }
 
-/* Starts it; false where there is nothing to go on with. */
-static bool begin_life(struct lives *l, enum crash_point point)
+/* Starts it; false where there is nothing to go on with. start_ms: see struct server_setup. */
+static bool begin_life(struct lives *l, enum crash_point point, int start_ms)
 {
     char crash[64] = "";
     if (point < CRASH_COUNT) {
         snprintf(crash, sizeof(crash), "%s:%" PRIu32, point_names[point], choose_pass(&l->rng, point));
     }
-    enum server_start started = start(l, crash[0] != '\0' ? crash : NULL);
+    enum server_start started = start(l, crash[0] != '\0' ? crash : NULL, start_ms);
     if (started == SERVER_KILLED && point < CRASH_COUNT) {
         l->hits[point]++;
         l->ended_at_start++;
+    } else if (started == SERVER_KILLED && start_ms > 0) {
+        l->starts_ended++;
     } else if (started != SERVER_RUNS) {
         report_anomaly(l->report, "the server does not start on its own data");
     }
@@ -235,7 +239,8 @@ static bool begin_life(struct lives *l, enum crash_point point)
 static int live(struct lives *l, enum crash_point point)
 {
     bool crashes = point < CRASH_COUNT;
-    if (!begin_life(l, point)) {
+    bool hurried = !crashes && rng_chance(&l->rng, 30);
+    if (!begin_life(l, point, hurried ? 1 + (int)rng_below(&l->rng, START_MS_MAX) : 0)) {
         return 0;
     }
     int rc = wake_up(l, crashes, 1);
@@ -259,7 +264,7 @@ static int live(struct lives *l, enum crash_point point)
 /* One that ends well, after some transactions; what was left open before is asked for first. */
 static int live_to_the_end(struct lives *l)
 {
-    if (!begin_life(l, CRASH_COUNT)) {
+    if (!begin_life(l, CRASH_COUNT, 0)) {
         return 0;
     }
     int rc = wake_up(l, false, BULK_KEYS);
@@ -285,7 +290,7 @@ static int set_up(struct lives *l)
         return -1;
     }
     snprintf(l->data, sizeof(l->data), "%s/data", l->directory);
-    if (start(l, NULL) != SERVER_RUNS) {
+    if (start(l, NULL, 0) != SERVER_RUNS) {
         return -1;
     }
     bool loaded = open_control(l) == 0 && bulk_load(l->control.fd);
@@ -314,9 +319,9 @@ static void print_lives(const struct lives *l, uint64_t count)
     for (int i = 0; i < CRASH_COUNT; i++) {
         crashes += l->hits[i];
     }
-    printf("%" PRIu64 " lives: %" PRIu64 " ended at a point (%" PRIu64 " of them at the start), the others by a signal; %zu COMMITs left open, %zu of "
-           "them were done; %" PRIu64 " CHECKPOINTs answered\n",
-           count, crashes, l->ended_at_start, l->w->opened, l->w->opened_done, l->checkpoints);
+    printf("%" PRIu64 " lives: %" PRIu64 " ended at a point (%" PRIu64 " of them before they listened), the others by a signal (%" PRIu64
+           "); %zu COMMITs left open, %zu of them were done; %" PRIu64 " CHECKPOINTs answered\n",
+           count, crashes, l->ended_at_start, l->starts_ended, l->w->opened, l->w->opened_done, l->checkpoints);
     for (int i = 0; i < CRASH_COUNT; i++) {
         printf("%s%s %" PRIu64, i == 0 ? "" : ", ", point_names[i], l->hits[i]);
     }

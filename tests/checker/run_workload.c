@@ -244,7 +244,7 @@ static long run_once(const struct options *o, struct workload *w, const struct s
                      struct report *driver)
 {
     struct server_process server;
-    if (server_process_start(&server, &(struct server_setup){o->server, o->fault, NULL, NULL}) != SERVER_RUNS) {
+    if (server_process_start(&server, &(struct server_setup){.path = o->server, .fault = o->fault}) != SERVER_RUNS) {
         return -1;
     }
     int rc = workload_init(w, server.port, o->connections, mix, !o->black_box, o->seed, driver);

@@ -52,12 +52,12 @@ static void run_server(const struct server_setup *setup, int out, int err, pid_t
 }
 
 /* Reads lines until one says "listening on 127.0.0.1:PORT". */
-static int read_port(struct server_process *s)
+static int read_port(struct server_process *s, int patience_ms)
 {
     char text[4096];
     size_t len = 0;
     struct pollfd ready = {.fd = s->out, .events = POLLIN};
-    while (len < sizeof(text) - 1 && poll(&ready, 1, START_MS_MAX) == 1) {
+    while (len < sizeof(text) - 1 && poll(&ready, 1, patience_ms) == 1) {
         ssize_t n = read(s->out, text + len, sizeof(text) - 1 - len);
         if (n <= 0) {
             break;
@@ -103,14 +103,15 @@ enum server_start server_process_start(struct server_process *s, const struct se
     }
     close(ends[1]);
     s->out = ends[0];
-    if (s->pid > 0 && read_port(s) == 0) {
+    if (s->pid > 0 && read_port(s, setup->start_ms > 0 ? setup->start_ms : START_MS_MAX) == 0) {
         return SERVER_RUNS;
     }
+    bool may_be_killed = setup->crash != NULL || setup->start_ms > 0;
     if (s->pid > 0) {
-        kill(s->pid, setup->crash != NULL ? SIGTERM : SIGKILL); /* it has ended, or hangs */
+        kill(s->pid, setup->start_ms > 0 ? SIGKILL : SIGABRT); /* it has ended, or hangs; or had its time */
         waitpid(s->pid, &status, 0);
     }
-    bool killed = setup->crash != NULL && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    bool killed = may_be_killed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     if (!killed) {
         fprintf(stderr, "%s: did not start%s%s\n", setup->path, setup->fault ? " with TXKV_FAULT=" : "",
                 setup->fault ? setup->fault : "");

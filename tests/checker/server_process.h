@@ -10,6 +10,7 @@ struct server_setup {
     const char *fault;       /* for TXKV_FAULT, or NULL */
     const char *crash;       /* for TXKV_CRASH, or NULL */
     const char *const *args; /* further arguments, ended by NULL; or NULL */
+    int start_ms;            /* it is killed where it does not listen within so many; 0: it has its time */
 };
 
 struct server_process {
