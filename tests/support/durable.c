@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hash.h"
+#include "replay.h"
 
 #define BITS 2      /* log2 of the partitions */
 #define ID UINT64_C(0x7478)
@@ -27,12 +28,12 @@ static void *must(void *ptr)
 
 static void on_reset(void *arg)
 {
-    store_reset(arg);
+    replay_reset(arg);
 }
 
 static int on_payload(void *arg, uint64_t seq, struct slice payload)
 {
-    return store_replay(arg, seq, payload);
+    return replay_add(arg, seq, payload);
 }
 
 static void store_make(struct store *st)
@@ -42,10 +43,27 @@ static void store_make(struct store *st)
     }
 }
 
+/* One for all recoveries, as its lists are large: nothing is left in it afterwards. */
+static struct replay *replay_into(struct store *st)
+{
+    static struct replay replay;
+    if (replay.ops == NULL && replay_init(&replay, st) < 0) {
+        must(NULL);
+    }
+    replay.store = st;
+    replay.last = 0;
+    return &replay;
+}
+
 static enum recover_result read_into(struct store *st, struct disk *disk, struct recovery *found)
 {
-    const struct recover_sink sink = {on_reset, on_payload, on_payload, NULL, st};
-    return recover_read(disk, &sink, found);
+    struct replay *replay = replay_into(st);
+    const struct recover_sink sink = {on_reset, on_payload, on_payload, NULL, replay};
+    enum recover_result result = recover_read(disk, &sink, found);
+    if (replay_finish(replay) < 0) {
+        must(NULL);
+    }
+    return result;
 }
 
 static bool is_past(struct store *st, const struct past *past, uint64_t seq)
@@ -114,16 +132,10 @@ static bool begin_writing(struct durable *d)
         return false;
     }
     d->log.id = d->log.id == 0 ? ID : d->log.id;
-    d->disk->label = DURABLE_FIRST;
-    if (log_make(&d->log, d->log.number + 1) < 0) {
-        d->failures[DURABLE_FIRST]++;
-        return false;
-    }
-    d->made = d->log.number + 1;
+    d->made = d->log.number;
     journal_init(&d->journal, d->shape.segment_bytes, FILE_HEADER_BYTES, RECORD_HEADER_BYTES);
     d->journal.holds = d->shape.sync;
     d->journal.durable = d->log.last;
-    journal_add_spare(&d->journal);
     store_use_journal(&d->store, &d->journal);
     return true;
 }

@@ -16,9 +16,8 @@
 enum durable_label {
     DURABLE_READ = 1,   /* recover_read */
     DURABLE_SETTLE,     /* recover_settle */
-    DURABLE_FIRST,      /* the first segment, at the start */
     DURABLE_WRITE,      /* the log: a batch, a marker or a sync */
-    DURABLE_MAKE,       /* a segment ahead */
+    DURABLE_MAKE,       /* a segment ahead, the first one too */
     DURABLE_CHECKPOINT, /* up to its name */
     DURABLE_TRIM,       /* what it makes superfluous */
     DURABLE_LABELS,

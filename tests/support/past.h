@@ -7,7 +7,7 @@
 #include "store.h"
 
 #define PAST_KEYS 24
-#define PAST_VALUE_MAX 400
+#define PAST_VALUE_MAX 300 /* a transaction of six fits into a segment of 2 KiB */
 
 struct past_data {
     uint32_t values[PAST_KEYS];

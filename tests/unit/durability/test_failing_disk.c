@@ -92,7 +92,6 @@ static void assert_promised(const struct trial *t)
         cr_assert_eq(d->stopped, !harmless, "%s: the log", t->name);
         break;
     case DURABLE_SETTLE:
-    case DURABLE_FIRST:
         if (!harmless) {
             cr_assert(failures == 1 || t->disk.failed_op == SIM_REMOVE, "%s: the start", t->name);
         }
