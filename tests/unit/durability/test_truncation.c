@@ -45,7 +45,7 @@ static uint64_t whole_commits(struct scene *s, uint64_t number, size_t size, siz
     cr_assert_eq(file_header_read(&header, b->data, &version), FILE_HEADER_GOOD);
     uint64_t seq = header.seq;
     *used = FILE_HEADER_BYTES;
-    while (*used + RECORD_HEADER_BYTES <= size && record_header_read(&h, b->data + *used)) {
+    while (*used + RECORD_HEADER_BYTES <= size && record_header_read(&h, b->data + *used, header.id)) {
         *used += RECORD_HEADER_BYTES + h.length;
         seq = *used <= size ? h.seq : seq;
     }
