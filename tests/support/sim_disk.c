@@ -599,6 +599,11 @@ uint64_t sim_disk_digest(const struct sim_disk *d)
     return sum;
 }
 
+uint64_t sim_disk_check(const char *bytes, size_t size)
+{
+    return XXH3_64bits(bytes, size);
+}
+
 struct sim_bytes *sim_disk_bytes(struct sim_disk *d, const char *name)
 {
     const struct sim_name *at = names_find(&d->now, name);

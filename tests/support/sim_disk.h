@@ -122,6 +122,9 @@ void sim_disk_copy(struct sim_disk *to, struct disk *from);
 /* The same files with the same bytes have the same number. */
 uint64_t sim_disk_digest(const struct sim_disk *d);
 
+/* The check of bytes as files of txkv have it, to make wrong files that look right. */
+uint64_t sim_disk_check(const char *bytes, size_t size);
+
 /* A file's bytes as they are to be seen, to look at and to change (beyond what is durable); NULL where there is none. Valid until
  * the next operation. */
 struct sim_bytes *sim_disk_bytes(struct sim_disk *d, const char *name);

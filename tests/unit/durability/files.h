@@ -60,7 +60,7 @@ static inline int checkpoint_put(struct sim_disk *disk, uint64_t seq, const char
     return rc;
 }
 
-/* What recovery finds, as one line: "part 3: a=1; commit 4: b=2; ..." */
+/* What recovery finds, as one line: "part 3: a=1; commit 4: b=2 -c flush token@1700000000; " */
 struct found {
     char text[1024];
     size_t len;
@@ -68,15 +68,35 @@ struct found {
     struct recovery recovery;
 };
 
+static inline void found_add_op(struct found *f, const struct record_op *op)
+{
+    char *at = f->text + f->len;
+    size_t room = sizeof(f->text) - f->len;
+    int key_len = (int)op->key.len;
+    switch (op->kind) {
+    case RECORD_PUT:
+        f->len += (size_t)snprintf(at, room, " %.*s=%.*s", key_len, op->key.data, (int)op->value.len, op->value.data);
+        break;
+    case RECORD_DELETE:
+        f->len += (size_t)snprintf(at, room, " -%.*s", key_len, op->key.data);
+        break;
+    case RECORD_FLUSH:
+        f->len += (size_t)snprintf(at, room, " flush");
+        break;
+    case RECORD_OUTCOME:
+        f->len += (size_t)snprintf(at, room, " %.*s@%lu", key_len, op->key.data, (unsigned long)op->time);
+        break;
+    }
+    cr_assert_lt(f->len, sizeof(f->text) - 40);
+}
+
 static inline int found_add(struct found *f, const char *what, uint64_t seq, struct slice payload)
 {
     f->len += (size_t)snprintf(f->text + f->len, sizeof(f->text) - f->len, "%s %lu:", what, (unsigned long)seq);
     for (struct record_op op; record_next(&payload, &op) == 1;) {
-        f->len += (size_t)snprintf(f->text + f->len, sizeof(f->text) - f->len, " %.*s=%.*s", (int)op.key.len, op.key.data,
-                                   (int)op.value.len, op.value.data);
+        found_add_op(f, &op);
     }
     f->len += (size_t)snprintf(f->text + f->len, sizeof(f->text) - f->len, "; ");
-    cr_assert_lt(f->len, sizeof(f->text));
     return 0;
 }
 
