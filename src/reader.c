@@ -155,11 +155,21 @@ const char *reader_reason(enum reader_found found)
     return reasons[found];
 }
 
-/* Whether what stands at the window's front is a record's header that makes sense. */
+static bool payload_holds(struct reader *r, const struct record_header *h)
+{
+    return reader_have(r, RECORD_HEADER_BYTES + h->length) && record_payload_holds(h, reader_bytes(r) + RECORD_HEADER_BYTES);
+}
+
+/* Whether what stands at the window's front is a record's header that makes sense. Without the id its own check says nothing;
+ * then that of its payload must do. */
 static bool is_header(struct reader *r, struct record_header *h)
 {
-    return reader_have(r, RECORD_HEADER_BYTES) && record_header_read(h, reader_bytes(r), r->id) && kind_belongs(h, FILE_LOG) &&
-           h->synced <= h->seq && h->length <= r->size - r->at - RECORD_HEADER_BYTES;
+    if (!reader_have(r, RECORD_HEADER_BYTES)) {
+        return false;
+    }
+    bool holds = record_header_read(h, reader_bytes(r), r->id);
+    bool makes_sense = kind_belongs(h, FILE_LOG) && h->synced <= h->seq && h->length <= r->size - r->at - RECORD_HEADER_BYTES;
+    return makes_sense && (r->id == 0 ? payload_holds(r, h) : holds);
 }
 
 bool reader_find(struct reader *r, struct record_header *h, uint64_t *end)
@@ -184,7 +194,7 @@ bool reader_find(struct reader *r, struct record_header *h, uint64_t *end)
 bool reader_leave(struct reader *r, const struct record_header *h, uint64_t *end)
 {
     size_t size = RECORD_HEADER_BYTES + h->length;
-    bool holds = reader_have(r, size) && record_payload_holds(h, reader_bytes(r) + RECORD_HEADER_BYTES);
+    bool holds = payload_holds(r, h);
     reader_pass(r, holds ? size : 1);
     *end = holds ? r->at : *end;
     return holds;

@@ -17,7 +17,7 @@ struct reader {
     struct disk *disk; /* borrowed */
     int file;          /* -1: it could not be opened */
     char name[DISK_NAME_MAX];
-    uint64_t id;       /* of the data directory, set by whoever has read the file's header */
+    uint64_t id;       /* of the data directory, set by whoever has read the file's header; 0: unknown */
     uint64_t size;     /* of the file */
     uint64_t at;       /* offset of the window's first byte */
     struct buf window; /* bytes read and not passed yet */
