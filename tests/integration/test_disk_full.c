@@ -181,6 +181,7 @@ static void stop_and_start(void)
     struct fixture f = {.acknowledged = 0};
     small_disk_mount(DISK_BYTES);
     start(&f);
+    CHECK(set_next(&f), "there is room, and a write was refused"); /* it waits for the first segment */
     fill_until_refused(&f);
     client_close(&f.client);
     server_stop(&f.server);
