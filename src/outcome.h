@@ -46,6 +46,12 @@ struct outcomes {
 int outcomes_init(struct outcomes *o);
 void outcomes_deinit(struct outcomes *o);
 
+/* Whether there is nothing to forget. */
+static inline bool outcomes_is_empty(const struct outcomes *o)
+{
+    return o->tokens.count == 0;
+}
+
 /* Forgets all tokens. */
 void outcomes_clear(struct outcomes *o);
 

@@ -892,7 +892,9 @@ bool store_tend(struct store *st)
     size_t limit = TEND_STEPS + (FAULT(sweep_not_scaled) ? 0 : 2 * st->changes);
     st->changes = 0;
     bool more = history_sweep(&st->history, st->current, limit) == limit;
-    more = outcomes_expire(&st->outcomes, OUTCOME_STEPS) || more;
+    if (!outcomes_is_empty(&st->outcomes)) {
+        more = outcomes_expire(&st->outcomes, OUTCOME_STEPS) || more;
+    }
     bool may_begin = !more; /* what is about to be freed need not be drained around */
     return ((st->evacuating || may_begin) && evacuate(st, limit)) || more;
 }
