@@ -246,6 +246,12 @@ static bool proves_synced(struct reader *r, uint64_t seq, uint64_t *end)
     return proven;
 }
 
+static void say_too_short(struct recovery *found, const char *name)
+{
+    say(found, "%s: byte %" PRIu64 ": the log ends at commit %" PRIu64 ", but there is a checkpoint of commit %" PRIu64, name, found->segment_at,
+        found->last, found->checkpoint);
+}
+
 /* No valid record stands at the reader's place, in the last segment that is in use. */
 static enum recover_result judge_tail(struct recovering *r, struct reader *reader)
 {
@@ -264,8 +270,7 @@ static enum recover_result judge_tail(struct recovering *r, struct reader *reade
         return RECOVER_DAMAGED;
     }
     if (found->last < found->checkpoint) {
-        say(found, "%s: byte %" PRIu64 ": the log ends at commit %" PRIu64 ", but there is a checkpoint of commit %" PRIu64, reader->name, at,
-            found->last, found->checkpoint);
+        say_too_short(found, reader->name);
         return RECOVER_DAMAGED;
     }
     if (found->tail_bytes > 0) {
@@ -278,8 +283,8 @@ static enum recover_result judge_tail(struct recovering *r, struct reader *reade
     return RECOVER_CLEAN;
 }
 
-/* Reads the records of a segment whose header has been passed. `follows`: a later segment is in use. */
-static enum recover_result read_records(struct recovering *r, struct reader *reader, struct reader_place *place, bool follows)
+/* Takes the records from here on, up to the first place where no valid one stands. CLEAN or FAILED. */
+static enum recover_result take_records(struct recovering *r, struct reader *reader, struct reader_place *place)
 {
     struct recovery *found = r->found;
     struct record_header h;
@@ -301,8 +306,46 @@ static enum recover_result read_records(struct recovering *r, struct reader *rea
         found->segment_at = reader->at;
         progress(r, reader->at);
     }
-    if (reader->error < 0) {
-        return failed(r, reader);
+    return reader->error < 0 ? failed(r, reader) : RECOVER_CLEAN;
+}
+
+/* Damage to commits that the checkpoint holds loses nothing: reading goes on at the next record, as long as no commit that is
+ * needed has been passed. False where there is none; the reader is anywhere then. */
+static bool pass_over(const struct recovering *r, struct reader *reader, struct reader_place *place)
+{
+    struct record_header h;
+    uint64_t end = 0;
+    if (reader_have(reader, 1)) {
+        reader_pass(reader, 1);
+    }
+    while (reader_find(reader, &h, &end)) {
+        uint64_t before = h.seq - (h.kind == RECORD_COMMIT);
+        if (before > r->found->checkpoint) {
+            return false;
+        }
+        if (before >= place->last) {
+            *place = (struct reader_place){h.chain, before};
+            return true;
+        }
+        reader_pass(reader, 1);
+    }
+    return false;
+}
+
+/* Reads the records of a segment whose header has been passed. `follows`: a later segment is in use. */
+static enum recover_result read_records(struct recovering *r, struct reader *reader, struct reader_place *place, bool follows)
+{
+    struct recovery *found = r->found;
+    enum recover_result result = take_records(r, reader, place);
+    while (result == RECOVER_CLEAN && found->last < found->checkpoint) {
+        if (!pass_over(r, reader, place)) {
+            say_too_short(found, reader->name);
+            return reader->error < 0 ? failed(r, reader) : RECOVER_DAMAGED;
+        }
+        result = take_records(r, reader, place);
+    }
+    if (result != RECOVER_CLEAN) {
+        return result;
     }
     if (!follows) {
         return judge_tail(r, reader);
@@ -489,6 +532,7 @@ static enum recover_result read_log(struct recovering *r, bool needs_all)
     if (!span.any) {
         return needs_all ? RECOVER_DAMAGED : RECOVER_CLEAN; /* `problem` tells of the checkpoint */
     }
+    r->found->first_segment = r->segments.numbers[span.first];
     for (size_t i = span.first; i <= span.last; i++) {
         result = read_segment(r, r->segments.numbers[i], i == span.first, i < span.last || span.broken);
         if (result != RECOVER_CLEAN) {

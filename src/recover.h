@@ -3,8 +3,8 @@
  *   1. The newest checkpoint that is whole is read; a damaged one is passed over for the one before it, and none at all means
  *      an empty store at commit 0.
  *   2. The log is read from the segment that has the next commit, record by record (record.h says which are valid); commits
- *      above the checkpoint's are applied.
- *   3. At the first place where no valid record stands:
+ *      above the checkpoint's are applied. Damage to those at or below it is passed over.
+ *   3. At the first other place where no valid record stands:
  *      - only zeros follow to the end of the last segment: that is the end of the log;
  *      - a later segment is in use, or a later record says that this place had been synced, or a checkpoint, damaged or not, is of a
  *        later commit: that is damage. What was acknowledged would be lost, so the server does not start by itself;
@@ -50,6 +50,7 @@ struct recovery {
     uint64_t log_bytes;       /* read of it */
     uint64_t last;            /* newest whole commit */
     uint64_t chain;           /* check of the last record */
+    uint64_t first_segment;   /* where its reading began: number of the segment, 0 where there is no log */
     uint64_t segment;         /* where the log ends: number of the segment, 0 where there is no log */
     uint64_t segment_at;      /* and how far its whole records go; 0: not even its header is whole */
     uint64_t synced_at;       /* what stands before that in it is on disk: a later record says so */

@@ -99,7 +99,7 @@ static int put_others_aside(struct disk_dir *dir)
     int rc = scans_read(&scans, &dir->disk, false);
     reading_verify(&r, dir);
     for (size_t i = 0; i < scans.count && rc == 0 && r.result == RECOVER_CLEAN; i++) {
-        bool is_needed = scans.all[i].kind == SCAN_SEGMENT && scans.all[i].number >= r.found.segment && r.found.segment > 0;
+        bool is_needed = scans.all[i].kind == SCAN_SEGMENT && scans.all[i].number >= r.found.first_segment && r.found.first_segment > 0;
         if (scans.all[i].state == SCAN_BAD && !is_needed) {
             printf("put aside: %s, which is damaged and not needed\n", scans.all[i].name);
             rc = recover_put_aside(&dir->disk, scans.all[i].name);
@@ -109,7 +109,7 @@ static int put_others_aside(struct disk_dir *dir)
     return rc == 0 ? dir->disk.ops->sync_names(&dir->disk) : rc;
 }
 
-static enum check_status give_up(struct disk_dir *dir, const char *path, const struct recovery *found)
+static enum check_status give_up(struct disk_dir *dir, const char *path, const struct recovery *found, const struct loss *loss)
 {
     struct log log = {.disk = &dir->disk};
     struct reading after;
@@ -122,8 +122,13 @@ static enum check_status give_up(struct disk_dir *dir, const char *path, const s
     }
     rc = scans_read(&scans, &dir->disk, false);
     reading_verify(&after, dir);
-    printf("what was given up is kept in saved-*\n");
-    enum check_status status = report_verdict(&after, rc < 0 ? NULL : report_other_damage(&scans, &after.found), stdout);
+    if (loss->bytes > 0 || found->damaged_count > 0) {
+        printf("what was given up is kept in saved-*\n");
+    }
+    enum check_status status = report_verdict(&after, rc < 0 ? NULL : report_other_damage(&scans, &after), stdout);
+    if (after.result == RECOVER_CLEAN && status != CHECK_CLEAN) {
+        printf("that file stays, as it holds later commits too; two further checkpoints remove it\n");
+    }
     scans_free(&scans);
     return status;
 }
@@ -155,7 +160,7 @@ enum check_status repair_run(struct disk_dir *dir, const char *path)
         return CHECK_NOT_READ;
     }
     reading_verify(&r, dir);
-    const struct scan *other = r.result == RECOVER_CLEAN ? report_other_damage(&scans, &r.found) : NULL;
+    const struct scan *other = r.result == RECOVER_CLEAN ? report_other_damage(&scans, &r) : NULL;
     r.live = false; /* the lock is this process's own */
     enum check_status status = report_verdict(&r, other, stdout);
     if (status == CHECK_CLEAN) {
@@ -164,7 +169,7 @@ enum check_status repair_run(struct disk_dir *dir, const char *path)
         find_loss(&loss, &r.found, &scans, &dir->disk);
         print_loss(&r.found, &loss);
         fflush(stdout);
-        status = give_up(dir, path, &r.found);
+        status = give_up(dir, path, &r.found, &loss);
     }
     scans_free(&scans);
     return status;

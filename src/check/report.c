@@ -104,12 +104,13 @@ static void print_file(const struct scan *s)
 
 /* --- summing up --- */
 
-const struct scan *report_other_damage(const struct scans *scans, const struct recovery *found)
+const struct scan *report_other_damage(const struct scans *scans, const struct reading *r)
 {
+    const struct recovery *found = &r->found;
     for (size_t i = 0; i < scans->count; i++) {
         const struct scan *s = &scans->all[i];
-        bool is_tail = s->kind == SCAN_SEGMENT && s->number >= found->segment && found->segment > 0;
-        if (s->state == SCAN_BAD && !is_tail) {
+        bool may_be_tail = (r->live || r->result == RECOVER_TORN) && s->kind == SCAN_SEGMENT && s->number >= found->segment;
+        if (s->state == SCAN_BAD && !may_be_tail) {
             return s;
         }
     }
@@ -148,7 +149,7 @@ enum check_status report_verdict(const struct reading *r, const struct scan *oth
         break;
     }
     if (other != NULL) {
-        fprintf(to, "damaged, but nothing is missing: %s is not needed; ", other->name);
+        fprintf(to, "damaged, but nothing is missing: what is damaged in %s is not needed; ", other->name);
         print_state(found, to);
         return CHECK_DAMAGED;
     }
@@ -200,7 +201,7 @@ enum check_status report_run(struct disk_dir *dir, const char *path)
             print_file(&scans.all[i]);
         }
         reading_verify(&r, dir);
-        status = report_verdict(&r, report_other_damage(&scans, &r.found), stdout);
+        status = report_verdict(&r, report_other_damage(&scans, &r), stdout);
         status = is_unreadable(&scans) ? CHECK_NOT_READ : status;
     }
     scans_free(&scans);

@@ -14,7 +14,7 @@ enum check_status report_run(struct disk_dir *dir, const char *path);
 /* The one line on what recovery made of it; other: a file with damage that recovery does not need, NULL for none. */
 enum check_status report_verdict(const struct reading *r, const struct scan *other, FILE *to);
 
-/* The first damaged file that recovery does not need, after a reading that is clean or torn; or NULL. */
-const struct scan *report_other_damage(const struct scans *scans, const struct recovery *found);
+/* The first file with damage that recovery does not mind, after a reading that is clean or torn; or NULL. */
+const struct scan *report_other_damage(const struct scans *scans, const struct reading *r);
 
 #endif
