@@ -89,7 +89,7 @@ void directory_expect(const struct directory *d, int keys)
     client_open(&c, &s);
     snprintf(text, sizeof(text), "%d", keys);
     client_ask(&c, "DBSIZE", text);
-    for (int i = 1; i <= COMMITS; i++) {
+    for (int i = 1; i <= COMMITS + 1; i++) {
         snprintf(text, sizeof(text), "EXISTS k%02d", i);
         client_ask(&c, text, i <= keys ? "1" : "0");
     }

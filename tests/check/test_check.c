@@ -259,11 +259,46 @@ static void old_segment_that_nothing_needs(void)
     directory_make(&d, false);
     directory_flip(&d, segment_file(1), 40);
     verify(&d, 1);
-    says("damaged, but nothing is missing: %s is not needed; all up to commit %d is there", segment_file(1), COMMITS);
+    says("damaged, but nothing is missing: what is damaged in %s is not needed; all up to commit %d is there", segment_file(1), COMMITS);
     directory_expect(&d, COMMITS); /* the server starts, and its checkpoint removes it or not */
     txkv_check(&result, "--repair", d.path, NULL);
     ends_with(0);
     verify(&d, 0);
+}
+
+/* A segment that is needed for what comes behind: its damage cannot be put aside, and does no harm. */
+static void commit_that_the_checkpoint_holds(void)
+{
+    struct directory d;
+    uint64_t at;
+    directory_make(&d, true);
+    directory_remove(&d, checkpoint_file(COMMITS));
+    uint64_t number = directory_find(&d, COMMITS / 2 - 1, &at);
+    directory_flip(&d, segment_file(number), at + 100);
+    verify(&d, 1);
+    says("damaged, but nothing is missing: what is damaged in %s is not needed; all up to commit %d is there (checkpoint of commit %d, %d "
+         "commits of the log)", segment_file(number), COMMITS, COMMITS / 2, COMMITS / 2);
+    txkv_check(&result, "--repair", d.path, NULL);
+    ends_with(1);
+    says("that file stays");
+    directory_expect(&d, COMMITS);
+    verify(&d, 1); /* the older checkpoint is still that of commit 30 */
+    directory_expect(&d, COMMITS + 1);
+    verify(&d, 0);
+}
+
+/* The damage reaches into what is needed. */
+static void commits_on_both_sides_of_the_checkpoint(void)
+{
+    struct directory d;
+    uint64_t at;
+    directory_make(&d, true);
+    directory_remove(&d, checkpoint_file(COMMITS));
+    uint64_t number = directory_find(&d, COMMITS / 2, &at);
+    directory_flip(&d, segment_file(number), at + 100);
+    CHECK(directory_find(&d, COMMITS / 2 + 1, &at) == number, "another segment");
+    directory_flip(&d, segment_file(number), at + 100);
+    damaged(&d, "damaged", COMMITS / 2);
 }
 
 static void repaired_twice(void)
@@ -294,7 +329,7 @@ static void newest_checkpoint(void)
     directory_make(&d, true);
     directory_flip(&d, checkpoint_file(COMMITS), 5000);
     verify(&d, 1);
-    says("damaged, but nothing is missing: %s is not needed; all up to commit %d is there (checkpoint of commit %d, %d commits of the log)",
+    says("damaged, but nothing is missing: what is damaged in %s is not needed; all up to commit %d is there (checkpoint of commit %d, %d commits of the log)",
          checkpoint_file(COMMITS), COMMITS, COMMITS / 2, COMMITS / 2);
     damaged(&d, "damaged, but nothing is missing", COMMITS);
 }
@@ -501,6 +536,8 @@ static const struct check checks[] = {
     {"first segment missing", missing_first_segment},
     {"middle segment zeroed", zeroed_middle_segment},
     {"old segment that nothing needs", old_segment_that_nothing_needs},
+    {"commit that the checkpoint holds", commit_that_the_checkpoint_holds},
+    {"commits on both sides of the checkpoint", commits_on_both_sides_of_the_checkpoint},
     {"repaired twice", repaired_twice},
     {"newest checkpoint damaged", newest_checkpoint},
     {"older checkpoint damaged", older_checkpoint},

@@ -2,7 +2,8 @@
  *
  *      0  the checkpoint as of commit 5, as it is
  *      1  what to commit, which checkpoints there are, and how to damage the newest one: it counts as a whole or not at all,
- *         and with the one before it and the log nothing is missing
+ *         and with the one before it and the log nothing is missing; or a byte of the log: damage to what a checkpoint holds
+ *         changes nothing
  *      2  the payload of a part, with right checks: the checkpoint counts exactly if it is whole operations */
 #include <string.h>
 
@@ -112,6 +113,36 @@ static void check(const struct timeline *t, struct reading *r, size_t newest, si
     timeline_compare(t, &r->store, expected);
 }
 
+/* One byte of the log is another one. What is read is what was committed, and not less than the checkpoint. */
+static void check_damaged_log(const struct timeline *t, struct reading *r, bool needed)
+{
+    if (r->result == RECOVER_FAILED) {
+        return;
+    }
+    timeline_compare(t, &r->store, (size_t)(r->found.last < r->found.checkpoint ? r->found.checkpoint : r->found.last));
+    if (!needed && r->found.last != t->commits) {
+        reading_wrong("commit %llu is the last, not %zu: %s", (unsigned long long)r->found.last, t->commits, r->found.problem);
+    }
+}
+
+/* Returns whether the byte is one that recovery from this checkpoint needs: any but those of records at or below it in the
+ * segment that has the next commit, or in one before. */
+static bool damage_log(struct timeline *t, struct input *in, uint64_t newest)
+{
+    size_t segment = input_below(in, t->segment_count);
+    size_t at = input_below(in, buf_len(&t->segments[segment]));
+    char *byte = buf_head(&t->segments[segment]) + at;
+    *byte = (char)(*byte ^ (1 << input_byte(in) % 8));
+    for (size_t i = 0; i + 1 < t->record_count; i++) {
+        const struct timeline_record *record = &t->records[i];
+        if (record->segment == segment && at >= record->at && at < record->at + record->size) {
+            bool is_marker = record->size == RECORD_HEADER_BYTES; /* one behind the checkpoint's commit stands in the way */
+            return record->seq + is_marker > newest || record[1].segment != segment; /* or is the last one before a segment */
+        }
+    }
+    return true;
+}
+
 static void damaged(struct input *in)
 {
     static struct timeline t;
@@ -130,6 +161,8 @@ static void damaged(struct input *in)
     for (size_t left = input_byte(in) % 4; left > 0; left--) {
         damage(&files[1], in);
     }
+    bool harms_log = choice & 4 && choice & 2;
+    bool needed = harms_log && damage_log(&t, in, newest);
     memory_disk_init(&d);
     add_checkpoint(&d, newest, buf_head(&files[1]), buf_len(&files[1]));
     if (older > 0) {
@@ -140,7 +173,11 @@ static void damaged(struct input *in)
     }
     bool whole = slice_equal(slice_of(buf_head(&files[0]), buf_len(&files[0])), slice_of(buf_head(&files[1]), buf_len(&files[1])));
     reading_run(&r, &d, &t);
-    check(&t, &r, newest, older, choice & 2, whole);
+    if (harms_log) {
+        check_damaged_log(&t, &r, needed || !whole);
+    } else {
+        check(&t, &r, newest, older, choice & 2, whole);
+    }
     reading_free(&r);
     timeline_free(&t);
     for (size_t i = 0; i < 3; i++) {

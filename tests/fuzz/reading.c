@@ -85,9 +85,9 @@ void reading_run(struct reading *r, struct memory_disk *d, const struct timeline
     if (r->result == RECOVER_TORN && (r->found.tail_bytes == 0 || r->found.segment == 0)) {
         reading_wrong("a torn tail that is nowhere");
     }
-    if (r->result != RECOVER_FAILED && r->found.last != r->last && r->last > 0) {
-        reading_wrong("commit %llu was given last, %llu is said to be", (unsigned long long)r->last,
-                      (unsigned long long)r->found.last);
+    uint64_t last = r->found.last > r->found.checkpoint ? r->found.last : r->found.checkpoint;
+    if (r->result != RECOVER_FAILED && last != r->last && r->last > 0) {
+        reading_wrong("commit %llu was given last, %llu is said to be", (unsigned long long)r->last, (unsigned long long)last);
     }
 }
 
