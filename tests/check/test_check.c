@@ -100,6 +100,21 @@ static void clean_log_alone(void)
     says("clean: all up to commit 60 is there (60 commits of the log)\n");
 }
 
+/* Files of the first version of the format. */
+static void golden(void)
+{
+    const char *path = getenv("TXKV_GOLDEN");
+    if (path == NULL) {
+        check_broken("TXKV_GOLDEN does not name the directory");
+    }
+    txkv_check(&result, path, NULL);
+    ends_with(0);
+    says("clean: all up to commit 7 is there (checkpoint of commit 4, 3 commits of the log)\n");
+    txkv_check(&result, "--dump", path, NULL);
+    ends_with(0);
+    says("3 keys written");
+}
+
 static void wrong_usage(void)
 {
     struct directory d;
@@ -525,6 +540,7 @@ static void dump_without_binary(void)
 static const struct check checks[] = {
     {"clean", clean},
     {"clean log alone", clean_log_alone},
+    {"golden", golden},
     {"wrong usage", wrong_usage},
     {"torn tail", torn_tail},
     {"payload damaged in the last segment", payload_in_last_segment},
