@@ -191,6 +191,52 @@ static void other_modes(void)
     }
 }
 
+/* --- what is held among other things --- */
+
+#define BIG 300000
+
+static void expect_big(struct client *c, int count)
+{
+    for (int i = 0; i < count; i++) {
+        size_t len;
+        const char *line = client_line(c, &len);
+        CHECK(line != NULL && len == BIG && line[0] == 'b' && line[len - 1] == 'b', "big answer %d is not as it should be", i);
+    }
+}
+
+/* Answers that fill the kernel's buffers before a held one, and behind it: all come, in order, and the held one not too early. */
+static void between_big_answers(void)
+{
+    struct fixture f;
+    struct client c;
+    struct text big = {0};
+    set_up(&f, "commit");
+    server_thaw(&f.frozen);
+    text_addf(&big, "SET big ");
+    text_fill(&big, 'b', BIG);
+    text_addf(&big, "\r\n");
+    client_send(&f.other, big.data, big.len);
+    client_expect(&f.other, "OK");
+    server_wait_idle(&f.server);
+    server_freeze(&f.server, &f.frozen);
+    client_open_small(&c, &f.server, 8192);
+    for (int i = 0; i < 20; i++) {
+        client_sendf(&c, i == 10 ? "GET big\r\nINCR n\r\nGET settled\r\n" : "GET big\r\n");
+    }
+    expect_big(&c, 11);
+    let_run(&f);
+    expect_silence(&c, "INCR");
+    client_ask(&f.other, "GET settled", "s");
+    server_thaw(&f.frozen);
+    client_expect(&c, "1");
+    client_expect(&c, "s");
+    expect_big(&c, 9);
+    client_ask(&c, "INCR n", "2");
+    client_close(&c);
+    text_free(&big);
+    tear_down(&f);
+}
+
 /* --- what was held, and the server's end --- */
 
 static void killed_meanwhile(void)
@@ -307,6 +353,7 @@ static const struct check checks[] = {
     {"conflict", conflict},
     {"settled data", settled_data},
     {"--sync interval and none", other_modes},
+    {"between big answers", between_big_answers},
     {"killed meanwhile", killed_meanwhile},
     {"QUIT", quit},
     {"half-close", half_close},
