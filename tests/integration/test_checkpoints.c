@@ -201,6 +201,44 @@ static void from_the_log(void)
     server_stop(&s);
 }
 
+/* Many commits under way on one connection: all that were answered are there, whenever the end comes, checkpoints going on. */
+static void killed_in_a_pipeline(void)
+{
+    int next = 0;
+    for (int life = 0; life < 10; life++) {
+        struct server s;
+        struct client c;
+        struct text out = {0};
+        struct text expected = {0};
+        size_t len;
+        int answered = 0;
+        server_start_on(&s, "data", GROWTH, SMALL, NULL);
+        client_open(&c, &s);
+        add_range(&out, &expected, next, next + 3000);
+        client_send_some(&c, out.data, out.len, 50 * life); /* it need not take all */
+        while (answered < life * 20 && client_line(&c, &len) != NULL) {
+            answered++;
+        }
+        server_kill(&s);
+        while (client_wait(&c, PROMPT_MS) && c.end == WIRE_OPEN && client_receive(&c, 65536, PROMPT_MS)) {
+        }
+        for (size_t at = c.taken; at < c.in.len; at++) {
+            answered += c.in.data[at] == '\n';
+        }
+        client_close(&c);
+        server_start_on(&s, "data", GROWTH, SMALL, NULL);
+        client_open(&c, &s);
+        int moment = moment_of(&c);
+        CHECK(moment >= next + answered - 1 && moment < next + 3000, "%d commits from %d on were acknowledged, and the data are as of commit %d",
+              answered, next, moment);
+        next = moment + 1;
+        client_close(&c);
+        server_stop(&s);
+        text_free(&out);
+        text_free(&expected);
+    }
+}
+
 /* Without a sync before each answer, a kill may take the last commits; what is left is as of one commit all the same. What the server was
  * done with is in the kernel's hands, and a server that stops leaves nothing out. */
 static void other_modes(void)
@@ -560,6 +598,7 @@ static void backup_to_nowhere(void)
 static const struct check checks[] = {
     {"clean stop", clean_stop},
     {"from the log", from_the_log},
+    {"killed in a pipeline", killed_in_a_pipeline},
     {"--sync interval and none", other_modes},
     {"asked for", asked_for},
     {"old segments go", old_segments_go},
