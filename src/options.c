@@ -42,7 +42,7 @@ static const struct option_row rows[] = {
      "directory for the copies that BACKUP makes (default: BACKUP is refused)"},
     {"outcome-keep", "SECONDS", KIND_NUMBER, FIELD(outcome_keep_seconds), 600, 604800, "600",
      "how long OUTCOME can tell at least what became of a transaction with an ID"},
-    {"outcome-max", "N", KIND_NUMBER, FIELD(outcome_max), 1000, 10000000, "100000",
+    {"outcome-max", "N", KIND_NUMBER, FIELD(outcome_max), 1000, 10000000, "1000000",
      "how many IDs are remembered, about 200 bytes each; over it BEGIN with an ID gets ERR FULL"},
     {"isolation", "LEVEL", KIND_ISOLATION, FIELD(serializable), 0, 0, "plain",
      "what a bare BEGIN opens: plain (the last commit wins) or serializable"},

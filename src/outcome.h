@@ -18,7 +18,7 @@
 #include "dict.h"
 
 #define OUTCOME_TOKEN_MAX ((size_t)64) /* bytes */
-#define OUTCOME_MAX_DEFAULT ((size_t)100000)
+#define OUTCOME_MAX_DEFAULT ((size_t)1000000)
 #define OUTCOME_KEEP_DEFAULT 600 /* seconds */
 
 struct txn;

@@ -94,7 +94,7 @@ Test(options, the_defaults_are_those_of_the_documents)
     cr_assert_eq(o.partial_seconds, 30u);
     cr_assert_eq(o.tx_idle_seconds, 0u);
     cr_assert_eq(o.outcome_keep_seconds, 600u);
-    cr_assert_eq(o.outcome_max, 100000u);
+    cr_assert_eq(o.outcome_max, 1000000u);
 }
 
 Test(options, nothing_is_left_of_the_command_line_before)
