@@ -1,10 +1,13 @@
 /* txkv-check: what it says of a directory, its exit status, what it dumps, and that a server starts after --repair. */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -420,29 +423,61 @@ static void beside_a_server(void)
     server_stop(&s);
 }
 
-/* Writes and checkpoints go on all the time; nothing that is read under way is taken for damage. */
+/* What is behind the last whole commit may be on its way, as long as a server runs. */
+static void batch_on_its_way(void)
+{
+    struct directory d;
+    struct server s;
+    uint64_t at;
+    directory_make(&d, false);
+    directory_serve(&d, &s);
+    uint64_t number = directory_end(&d, &at);
+    directory_write(&d, segment_file(number), at, "half", 4);
+    verify(&d, 0);
+    says("clean, and a batch is being written: 4 bytes behind commit %d are not whole yet\n", COMMITS);
+    server_signal(&s, SIGKILL);
+    s.may_complain = true;
+    waitpid(s.pid, NULL, 0);
+    verify(&d, 1);
+    says("torn: ");
+}
+
+/* Writes without end, in batches of many commits and over many segments, with checkpoints that remove segments. */
+static _Noreturn void write_on(const struct server *s)
+{
+    struct client c;
+    char line[VALUE_BYTES + 32] = "SET busy ";
+    client_open(&c, s);
+    memset(line + 9, 'y', VALUE_BYTES);
+    for (;;) {
+        for (int i = 0; i < 40; i++) {
+            client_send(&c, line, strlen(line));
+            client_sendf(&c, i == 20 ? "\r\nCHECKPOINT\r\n" : "\r\n");
+        }
+        for (int i = 0; i < 41; i++) {
+            client_expect(&c, "OK");
+        }
+    }
+}
+
+/* Nothing that is read while it is being written, and no file that goes meanwhile, is taken for damage. */
 static void beside_a_busy_server(void)
 {
     struct directory d;
     struct server s;
-    struct client c;
-    char line[VALUE_BYTES + 32] = "SET busy ";
     directory_make(&d, false);
     directory_serve(&d, &s);
-    client_open(&c, &s);
-    memset(line + 9, 'y', VALUE_BYTES);
-    for (int round = 0; round < 20; round++) {
-        for (int i = 0; i < 40; i++) {
-            client_send(&c, line, strlen(line));
-            client_sendf(&c, i % 20 == 10 ? "\r\nCHECKPOINT\r\n" : "\r\n");
-        }
+    pid_t writer = fork();
+    if (writer == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        write_on(&s);
+    }
+    for (int round = 0; round < 100; round++) {
         verify(&d, 0);
         says("clean");
-        for (int i = 0; i < 42; i++) {
-            client_expect(&c, "OK");
-        }
     }
-    client_close(&c);
+    kill(writer, SIGKILL);
+    waitpid(writer, NULL, 0);
     server_stop(&s);
 }
 
@@ -561,6 +596,7 @@ static const struct check checks[] = {
     {"newest checkpoint damaged, no log", damaged_checkpoint_and_no_log},
     {"future format", future_format},
     {"beside a server", beside_a_server},
+    {"batch on its way", batch_on_its_way},
     {"beside a busy server", beside_a_busy_server},
     {"dump and back", dump_and_back},
     {"dump without binary", dump_without_binary},
