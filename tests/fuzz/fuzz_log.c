@@ -116,16 +116,17 @@ static void damage(const struct timeline *t, const struct timeline *other, struc
     }
 }
 
-/* The newest commit of which a record that is left as it was says that it had been on disk. */
-static uint64_t proven(const struct timeline *t)
+/* The newest commit of which a record's header that is left as it was says that it had been on disk. Where no file header is left
+ * to tell the directory's id, a record must be left as a whole. */
+static uint64_t proven(const struct timeline *t, bool has_id)
 {
     uint64_t newest = 0;
     for (size_t i = 0; i < t->record_count; i++) {
         const struct timeline_record *r = &t->records[i];
         const struct image *image = &images[r->segment];
         bool there = !image->lost && r->at + r->size <= image->size;
-        if (there && r->synced > newest &&
-            memcmp(image->bytes + r->at, buf_head(&t->segments[r->segment]) + r->at, RECORD_HEADER_BYTES) == 0) {
+        size_t size = has_id ? RECORD_HEADER_BYTES : r->size;
+        if (there && r->synced > newest && memcmp(image->bytes + r->at, buf_head(&t->segments[r->segment]) + r->at, size) == 0) {
             newest = r->synced;
         }
     }
@@ -166,7 +167,7 @@ static void damaged(struct input *in)
     if (r.result != RECOVER_FAILED) {
         timeline_compare(&t, &r.store, (size_t)r.found.last);
     }
-    if ((r.result == RECOVER_CLEAN || r.result == RECOVER_TORN) && r.found.last < proven(&t)) {
+    if ((r.result == RECOVER_CLEAN || r.result == RECOVER_TORN) && r.found.last < proven(&t, r.found.id != 0)) {
         reading_wrong("commit %llu is gone, which had been on disk, and nothing is said of it", (unsigned long long)r.found.last + 1);
     }
     if (is_undamaged(&t) && (r.result != RECOVER_CLEAN || r.found.last != t.commits)) {
