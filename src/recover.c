@@ -679,7 +679,10 @@ static void settle_behind(struct recovering *r, struct settling *s, uint64_t end
             continue;
         }
         log_name(number, name);
-        if (look_at(r, number, &seq) == SEGMENT_UNUSED) {
+        enum segment_state state = look_at(r, number, &seq);
+        if (state == SEGMENT_REFUSED) {
+            keep_error(s, -EIO); /* it could be read before; what is in it is not known now */
+        } else if (state == SEGMENT_UNUSED) {
             keep_error(s, s->disk->ops->remove(s->disk, name));
         } else {
             move_aside(s, name);
