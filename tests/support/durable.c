@@ -41,6 +41,7 @@ static void store_make(struct store *st)
     if (store_init(st, &limits, BITS) < 0) {
         must(NULL);
     }
+    st->outcomes.clock = TIME;
 }
 
 /* One for all recoveries, as its lists are large: nothing is left in it afterwards. */
@@ -66,18 +67,13 @@ static enum recover_result read_into(struct store *st, struct disk *disk, struct
     return result;
 }
 
-static bool is_past(struct store *st, const struct past *past, uint64_t seq)
-{
-    return seq >= past->first && seq <= past->newest && past_is(st, past_at(past, seq));
-}
-
 struct durable_look durable_look(struct sim_disk *disk, const struct past *past)
 {
     struct durable_look look = {0};
     struct store st;
     store_make(&st);
     look.result = read_into(&st, &disk->disk, &look.found);
-    look.right = is_past(&st, past, look.found.last);
+    look.right = past_is_at(past, &st, look.found.last);
     store_deinit(&st);
     return look;
 }
@@ -150,7 +146,7 @@ static bool start(struct durable *d, bool repair)
     d->failures[DURABLE_READ] += d->result == RECOVER_FAILED;
     /* Where a log that ends before the checkpoint is given up, the checkpoint counts. */
     uint64_t seq = d->found.last > d->found.checkpoint ? d->found.last : d->found.checkpoint;
-    d->differs = taken && !is_past(&d->store, &d->past, seq);
+    d->differs = taken && !past_is_at(&d->past, &d->store, seq);
     if (!taken || d->differs || !begin_writing(d)) {
         store_deinit(&d->store);
         sim_disk_kill(d->disk);
@@ -298,8 +294,11 @@ static bool transact(struct durable *d, struct past_data *data)
 {
     struct txn t;
     struct past_data before = *data;
+    enum txn_mode mode = rng_chance(&d->rng, 50) ? TXN_PLAIN : TXN_SERIALIZABLE;
     txn_init(&t);
-    bool done = store_begin(&d->store, &t, rng_chance(&d->rng, 50) ? TXN_PLAIN : TXN_SERIALIZABLE) == 0;
+    data->token = rng_chance(&d->rng, 50) ? ++d->last_value : 0;
+    int begun = data->token == 0 ? store_begin(&d->store, &t, mode) : store_begin_id(&d->store, &t, mode, past_token(data->token));
+    bool done = begun == 0;
     for (unsigned left = 1 + rng_below(&d->rng, 6); left > 0 && done; left--) {
         uint32_t kind = rng_below(&d->rng, 60);
         done = kind == 0 ? flush(d, &t, data) : kind < 18 ? delete(d, &t, data) : set(d, &t, data);
@@ -316,6 +315,7 @@ bool durable_commit(struct durable *d)
 {
     uint64_t before = d->store.seq;
     struct past_data data = *past_at(&d->past, before);
+    data.token = 0;
     if (d->stopped) {
         return false;
     }
@@ -324,7 +324,7 @@ bool durable_commit(struct durable *d)
     if (!done) {
         return false;
     }
-    bool same = memcmp(&data, past_at(&d->past, before), sizeof(data)) == 0;
+    bool same = memcmp(data.values, past_at(&d->past, before)->values, sizeof(data.values)) == 0;
     if (d->store.seq == before + 1) {
         past_add(&d->past, &data);
     } else if (d->store.seq != before || !same) {
@@ -391,14 +391,13 @@ static int finish(struct durable *d)
 
 static int go_on(struct durable *d)
 {
-    struct walk *w = &d->store.walk;
     if (!d->walked) {
-        d->walked = !walk_step(w, 1 + rng_below(&d->rng, 600));
-        assert(!w->failed);
+        d->walked = !store_walk_step(&d->store, 1 + rng_below(&d->rng, 600));
+        assert(!d->store.walk.failed);
         if (!d->walked && rng_chance(&d->rng, 70)) {
             return 0;
         }
-        walk_take(w, &d->rest);
+        walk_take(&d->store.walk, &d->rest);
         return d->walked ? 0 : write_part(d);
     }
     if (d->log.synced < d->file.seq) {

@@ -61,6 +61,14 @@ struct slice past_key(unsigned n)
     return slice_of(text, (size_t)snprintf(text, sizeof(texts[0]), "key%u", n));
 }
 
+struct slice past_token(uint32_t n)
+{
+    static char texts[8][24];
+    static unsigned next;
+    char *text = texts[next++ % 8];
+    return slice_of(text, (size_t)snprintf(text, sizeof(texts[0]), "token%u", n));
+}
+
 /* Most are short, some are empty, few are long. */
 struct slice past_value(uint32_t value)
 {
@@ -90,4 +98,21 @@ bool past_is(struct store *st, const struct past_data *data)
         keys += wanted ? 1 : 0;
     }
     return store_count(st, NULL) == keys;
+}
+
+#define AROUND 64 /* commits before and behind whose transactions are looked at */
+
+bool past_is_at(const struct past *p, struct store *st, uint64_t seq)
+{
+    if (seq < p->first || seq > p->newest || !past_is(st, past_at(p, seq))) {
+        return false;
+    }
+    uint64_t from = seq - p->first > AROUND ? seq - AROUND : p->first;
+    for (uint64_t at = from; at <= p->newest && at <= seq + AROUND; at++) {
+        uint32_t token = past_at(p, at)->token;
+        if (token != 0 && (store_outcome(st, past_token(token)) == OUTCOME_COMMITTED) != (at <= seq)) {
+            return false;
+        }
+    }
+    return true;
 }

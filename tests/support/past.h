@@ -11,6 +11,7 @@
 
 struct past_data {
     uint32_t values[PAST_KEYS];
+    uint32_t token; /* of the transaction whose commit it was; 0: none */
 };
 
 struct past {
@@ -39,7 +40,14 @@ struct slice past_key(unsigned n);
 /* The bytes of a value, valid until 8 further calls. */
 struct slice past_value(uint32_t value);
 
+/* "token<n>", valid until 8 further calls. */
+struct slice past_token(uint32_t n);
+
 /* Whether the store holds exactly these data. */
 bool past_is(struct store *st, const struct past_data *data);
+
+/* Whether it is as of commit seq: its data, and of the transactions around it which have committed. False for a commit that the
+ * past does not have. */
+bool past_is_at(const struct past *p, struct store *st, uint64_t seq);
 
 #endif

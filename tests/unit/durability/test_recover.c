@@ -362,6 +362,7 @@ Test(recover_settle, puts_a_damaged_checkpoint_aside)
     cr_assert(f.recovery.damaged_count == 1 && f.recovery.damaged[0] == 3);
     cr_assert_eq(recover_settle(&disk.disk, &f.recovery, &log), 0);
     cr_assert(sim_disk_bytes(&disk, "saved-checkpoint-0000000000000003") != NULL && sim_disk_bytes(&disk, "checkpoint-0000000000000003") == NULL);
+    cr_assert(sim_disk_is_settled(&disk), "all of it is on disk");
     find(&f, &disk);
     assert_found(&f, RECOVER_CLEAN, "part 2: k=v; commit 3: c=3; commit 4: d=4; ");
     cr_assert_eq(f.recovery.damaged_count, 0);
@@ -380,6 +381,7 @@ Test(recover_settle, removes_segments_made_ahead)
     assert_found(&f, RECOVER_CLEAN, "commit 1: a=1; commit 2: b=2; ");
     cr_assert_eq(recover_settle(&disk.disk, &f.recovery, &log), 0);
     cr_assert_null(sim_disk_bytes(&disk, LOG2));
+    cr_assert(sim_disk_is_settled(&disk));
     cr_assert_eq(log.number, 1);
     sim_disk_deinit(&disk);
 }
