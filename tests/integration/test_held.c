@@ -19,7 +19,7 @@ struct fixture {
 /* A server with settled data, its disk at a standstill. */
 static void set_up(struct fixture *f, const char *sync)
 {
-    server_start_on(&f->server, "data", "--sync", sync, NULL);
+    server_start_on(&f->server, "data", "--sync", sync, "--tx-bytes", "16K", "--value-max", "512K", "--log-segment-bytes", "640K", NULL);
     client_open(&f->other, &f->server);
     client_ask(&f->other, "SET settled s", "OK");
     client_ask(&f->other, "SET doomed d", "OK");
@@ -237,6 +237,102 @@ static void between_big_answers(void)
     tear_down(&f);
 }
 
+/* --- commits for which the log has no room now --- */
+
+#define MANY 60
+#define LARGE 40000
+
+/* More than a segment of the log takes, which is full before the next one is there. Returns how many whole commands were sent. */
+static int send_many(struct fixture *f, struct client *c, char name)
+{
+    struct text out = {0};
+    client_open(c, &f->server);
+    for (int i = 0; i < MANY; i++) {
+        text_addf(&out, "SET %c%d ", name, i);
+        text_fill(&out, name, LARGE);
+        text_addf(&out, "\r\n");
+    }
+    size_t sent = client_send_some(c, out.data, out.len, 200); /* the server may stop reading before the end */
+    int lines = 0;
+    for (size_t at = 0; at < sent; at++) {
+        lines += out.data[at] == '\n';
+    }
+    text_free(&out);
+    return lines;
+}
+
+static void expect_many(struct client *c, int least)
+{
+    size_t len;
+    int count = 0;
+    while (client_line(c, &len) != NULL) {
+        count++;
+    }
+    CHECK(count >= least, "%d commands were answered, %d were sent", count, least);
+    CHECK(c->end == WIRE_EOF, "the connection was reset after %d answers", count);
+}
+
+/* Everybody's commits wait; what reads does not; who leaves is forgotten; and with room all goes on. */
+static void no_room_now(void)
+{
+    struct fixture f;
+    struct client clients[4];
+    struct client late;
+    int sent[4];
+    set_up(&f, "commit");
+    for (int i = 0; i < 4; i++) {
+        sent[i] = send_many(&f, &clients[i], (char)('a' + i));
+    }
+    let_run(&f);
+    client_open(&late, &f.server);
+    client_sendf(&late, "GET settled\r\nSET late 1\r\nGET settled\r\n");
+    client_expect(&late, "s");
+    let_run(&f);
+    for (int i = 0; i < 4; i++) {
+        expect_silence(&clients[i], "SET");
+    }
+    expect_silence(&late, "SET");
+    client_reset(&clients[0]);
+    client_half_close(&clients[1]);
+    client_ask(&f.other, "GET settled", "s");
+    server_thaw(&f.frozen);
+    client_expect(&late, "OK");
+    client_expect(&late, "s");
+    expect_many(&clients[1], sent[1]);
+    client_half_close(&clients[2]);
+    expect_many(&clients[2], sent[2]);
+    client_close(&late);
+    client_close(&clients[1]);
+    client_close(&clients[2]);
+    client_reset(&clients[3]);
+    client_ask(&f.other, "GET late", "1");
+    tear_down(&f);
+}
+
+static void no_room_and_sigterm(void)
+{
+    struct fixture f;
+    struct client clients[3];
+    set_up(&f, "commit");
+    for (int i = 0; i < 3; i++) {
+        send_many(&f, &clients[i], (char)('a' + i));
+    }
+    let_run(&f);
+    server_signal(&f.server, SIGTERM);
+    client_expect_eof(&f.other);
+    server_thaw(&f.frozen);
+    for (int i = 0; i < 3; i++) {
+        expect_many(&clients[i], 1);
+        client_close(&clients[i]);
+    }
+    client_close(&f.other);
+    server_join(&f.server, PROMPT_MS);
+    server_start_on(&f.server, "data", NULL);
+    client_open(&f.other, &f.server);
+    client_ask_start(&f.other, "GET a0", "aaaaaaaaaaaaaaaa");
+    tear_down(&f);
+}
+
 /* --- what was held, and the server's end --- */
 
 static void killed_meanwhile(void)
@@ -354,6 +450,8 @@ static const struct check checks[] = {
     {"settled data", settled_data},
     {"--sync interval and none", other_modes},
     {"between big answers", between_big_answers},
+    {"no room now", no_room_now},
+    {"no room, and SIGTERM", no_room_and_sigterm},
     {"killed meanwhile", killed_meanwhile},
     {"QUIT", quit},
     {"half-close", half_close},
