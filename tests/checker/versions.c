@@ -86,11 +86,14 @@ static bool reads_from(const struct view *reader, const struct view *writer)
     return false;
 }
 
+/* To delete what is absent changes nothing: who has read that it is absent need not come before. */
 static bool writes_over(const struct view *writer, const struct view *reader)
 {
     for (size_t i = 0; i < reader->read_count; i++) {
         const struct base_read *r = &reader->reads[i];
-        if (r->kind != OP_COUNT && view_touches(writer, r->key)) {
+        bool was_absent = r->value == VALUE_ABSENT; /* 0 is what EXISTS says of it, too */
+        if (r->kind != OP_COUNT && view_touches(writer, r->key) &&
+            !(was_absent && view_after(writer, r->key, VALUE_ABSENT) == VALUE_ABSENT)) {
             return true;
         }
     }
