@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fault.h"
+
 #define SPARE_SEGMENTS 1    /* made ahead */
 #define TIMER_MS 250
 #define MARK_AFTER_MS 250   /* without a batch */
@@ -123,7 +125,7 @@ void committer_pump(struct committer *c)
             engine_wake(c->engine, wake, c); /* the new batch has room */
         }
     }
-    bool may_make = !c->journal.no_space || now_ms(c) >= c->make_again_at;
+    bool may_make = !c->journal.no_space || (now_ms(c) >= c->make_again_at && !FAULT(space_not_noticed));
     if (!c->maker.busy && c->journal.spares < SPARE_SEGMENTS && may_make) {
         worker_start(&c->maker);
     }

@@ -31,6 +31,7 @@
     X(checkpoint_blurred, "a checkpoint holds what each key has when its turn comes")                                  \
     X(segment_deleted_early, "segments of the log go although the older checkpoint needs them")                        \
     X(sync_tried_again, "a sync that failed is tried again, and believed")                                             \
+    X(space_not_noticed, "a full disk is full for ever")                                                               \
     X(outcome_not_recorded, "what became of a transaction with an ID is not written down")                             \
     X(outcome_not_in_checkpoint, "a checkpoint leaves out what became of transactions")
 
