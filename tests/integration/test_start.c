@@ -261,6 +261,7 @@ static void unix_socket_in_no_directory(void)
     server_run(&r, "--port", "0", "--unix", nowhere, NULL);
     expect_refusal(&r, 1, "no such file or directory");
     CHECK(strstr(r.err, nowhere) != NULL, "the message does not name the path: %s", r.err);
+    rmdir(directory);
 }
 
 static void unix_socket_other_file(void)
