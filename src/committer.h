@@ -35,7 +35,7 @@ struct committer {
     uint64_t make_again_at;    /* loop time in ms, after a failure */
     uint64_t synced;           /* newest commit known to be on disk */
     uint64_t segment;          /* number of the one being written */
-    uint64_t log_bytes;        /* written since the last checkpoint began; the keeper sets it to 0 */
+    uint64_t log_bytes;        /* written since the last checkpoint began; the keeper takes off what that makes needless */
     uint64_t quiet_since;      /* loop time in ms of the last batch */
     uint64_t sync_at;          /* loop time in ms of the next sync, with --sync interval */
     bool marked;               /* a marker is the last record */

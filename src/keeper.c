@@ -13,6 +13,7 @@
 
 #define PART_BYTES ((size_t)1 << 20)   /* handed to the thread at a time, or more */
 #define OUT_BYTES_MAX ((size_t)4 << 20) /* that wait for the thread, over which no step is taken */
+#define AGAIN_AFTER_MS 60000 /* a checkpoint for the log's growth that has failed */
 #define CHECKPOINTS_KEPT 2
 
 /* --- backups: a directory with a checkpoint in it. It has a name of its own until it is whole --- */
@@ -123,6 +124,9 @@ static void write_part(void *arg)
     if (k->rc == 0 && k->last) {
         k->rc = finish(k);
     }
+    if (k->rc < 0) {
+        checkpoint_abandon(&k->file); /* here, as it may be large */
+    }
 }
 
 /* --- the loop --- */
@@ -155,11 +159,13 @@ static void end(struct keeper *k, int rc)
 {
     if (rc < 0) {
         checkpoint_abandon(&k->file);
+        k->again_at = uv_now(k->worker.done.loop) + AGAIN_AFTER_MS;
         if (rc != -ECANCELED && rc != -EEXIST) {
             fprintf(stderr, "txkv-server: a %s could not be written: %s\n", k->for_backup ? "backup" : "checkpoint", strerror(-rc));
         }
     } else if (!k->for_backup) {
         k->checkpointed = k->seq;
+        k->committer->log_bytes -= k->log_bytes;
     }
     if (k->for_backup) {
         if (rc < 0 && k->backup.dir >= 0) {
@@ -189,9 +195,7 @@ static void begin(struct keeper *k, struct errand *errand)
     k->seq = k->engine->store.seq;
     k->file = (struct checkpoint){.file = -1};
     k->backup = (struct disk_dir){.dir = -1, .lock = -1};
-    if (k->committer != NULL && !k->for_backup) {
-        k->committer->log_bytes = 0;
-    }
+    k->log_bytes = k->committer != NULL ? k->committer->log_bytes : 0;
     k->first = true;
     k->last = false;
     k->unix_time = (uint64_t)time(NULL);
@@ -203,7 +207,8 @@ static void begin(struct keeper *k, struct errand *errand)
 static void look_for_work(struct keeper *k)
 {
     struct errand *errand = engine_take_errand(k->engine);
-    bool grown = k->committer != NULL && k->committer->log_bytes >= k->options->checkpoint_log_bytes;
+    bool grown = k->committer != NULL && k->committer->log_bytes >= k->options->checkpoint_log_bytes &&
+                 uv_now(k->worker.done.loop) >= k->again_at;
     if (errand != NULL && errand->kind == ERRAND_CHECKPOINT && k->engine->store.seq == k->checkpointed) {
         k->errand = errand;
         end_errand(k, 0);

@@ -24,6 +24,8 @@ struct keeper {
     uint64_t seq;                /* the commit as of which it is made */
     struct errand *errand;       /* who asked for what is being made; NULL for the log's growth */
     bool for_backup;
+    uint64_t log_bytes;          /* of the log since the checkpoint before, when this one began */
+    uint64_t again_at;           /* loop time in ms before which none is begun for the log's growth, after one has failed */
     struct worker worker;
     struct disk_dir backup;      /* the directory being made for a backup */
     struct checkpoint file;      /* the thread's while it is busy, like all below */
