@@ -2,6 +2,7 @@
  * each failure does what it is to do. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "durable.h"
 #include "unit.h"
@@ -32,14 +33,14 @@ struct trial {
     char name[96];
 };
 
-static void trial_begin(struct trial *t, struct durable_shape shape, struct sim_plan plan)
+static void trial_begin(struct trial *t, struct durable_shape shape, uint64_t seed, struct sim_plan plan)
 {
     static const char *const failures[] = {"EIO", "ENOSPC", "short", "EINTR"};
-    snprintf(t->name, sizeof(t->name), "%s, operation %lu %s: %s", shape.sync ? "sync" : "no sync", (unsigned long)plan.nth,
-             plan.on ? "and on" : "once", failures[plan.how]);
+    snprintf(t->name, sizeof(t->name), "%s, seed %lu, operation %lu %s: %s", shape.sync ? "sync" : "no sync", (unsigned long)seed,
+             (unsigned long)plan.nth, plan.on ? "and on" : "once", failures[plan.how]);
     sim_disk_init(&t->disk);
     t->disk.plan = plan;
-    durable_init(&t->life, &t->disk, shape, 7);
+    durable_init(&t->life, &t->disk, shape, seed);
 }
 
 static void trial_end(struct trial *t)
@@ -123,10 +124,10 @@ static void assert_goes_on(struct trial *t)
 }
 
 /* Operations of a life in which nothing fails. */
-static uint64_t operations(struct durable_shape shape)
+static uint64_t operations(struct durable_shape shape, uint64_t seed)
 {
     struct trial t;
-    trial_begin(&t, shape, (struct sim_plan){0});
+    trial_begin(&t, shape, seed, (struct sim_plan){0});
     live(&t.life);
     cr_assert(t.life.up && !t.life.stopped && !t.life.differs);
     cr_assert_geq(t.life.store.seq, COMMITS);
@@ -136,22 +137,30 @@ static uint64_t operations(struct durable_shape shape)
     return ops;
 }
 
+static void fail_each_of(struct durable_shape shape, uint64_t seed, enum sim_failure how, bool on)
+{
+    uint64_t all = operations(shape, seed);
+    cr_assert_gt(all, 150);
+    for (uint64_t nth = 1; nth <= all; nth++) {
+        struct trial t;
+        trial_begin(&t, shape, seed, (struct sim_plan){.nth = nth, .how = how, .on = on});
+        live(&t.life);
+        cr_assert(!t.life.differs, "%s", t.name);
+        if (t.disk.failed > 0 && !on) {
+            assert_promised(&t);
+        }
+        assert_survives(&t, "power lost");
+        assert_goes_on(&t);
+        trial_end(&t);
+    }
+}
+
 static void fail_each(enum sim_failure how, bool on)
 {
-    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
-        uint64_t all = operations(shapes[i]);
-        cr_assert_gt(all, 150);
-        for (uint64_t nth = 1; nth <= all; nth++) {
-            struct trial t;
-            trial_begin(&t, shapes[i], (struct sim_plan){.nth = nth, .how = how, .on = on});
-            live(&t.life);
-            cr_assert(!t.life.differs, "%s", t.name);
-            if (t.disk.failed > 0 && !on) {
-                assert_promised(&t);
-            }
-            assert_survives(&t, "power lost");
-            assert_goes_on(&t);
-            trial_end(&t);
+    uint64_t seeds = getenv("TXKV_SOAK") == NULL ? 1 : 25;
+    for (uint64_t seed = 7; seed < 7 + seeds; seed++) {
+        for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+            fail_each_of(shapes[i], seed, how, on);
         }
     }
 }
@@ -200,7 +209,7 @@ Test(failing_disk, interrupted_from_then_on)
 
 static void start(struct trial *t)
 {
-    trial_begin(t, shapes[0], (struct sim_plan){0});
+    trial_begin(t, shapes[0], 7, (struct sim_plan){0});
     cr_assert(durable_start(&t->life));
     cr_assert(durable_run(&t->life, 20));
 }
