@@ -203,6 +203,60 @@ Test(walk, is_exact_at_one_commit_while_others_go_on)
     cr_assert_gt(steps, 40 * 20);
 }
 
+static void assert_reads(struct scene *s, struct txn *t, const uint32_t wanted[KEYS])
+{
+    for (unsigned n = 0; n < KEYS; n++) {
+        struct slice value;
+        bool there = store_get(&s->st, t, numbered(n), hash_of(numbered(n)), &value) == 1;
+        check(there == (wanted[n] != 0) && (!there || slice_equal(value, value_of(wanted[n]))));
+    }
+}
+
+/* Open transactions keep old versions and generations: neither they nor the walk take from the other. */
+Test(walk, and_open_transactions_leave_each_other_alone)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct scene s;
+        struct txn before;
+        struct txn meanwhile;
+        struct gathered g = {0};
+        uint32_t then[KEYS];
+        uint32_t later[KEYS];
+        start(&s, seed, KEYS);
+        txn_init(&before);
+        txn_init(&meanwhile);
+        cr_assert_eq(store_begin(&s.st, &before, TXN_READONLY), 0);
+        memcpy(then, s.now, sizeof(then));
+        store_walk_begin(&s.st);
+        for (int turn = 0; store_walk_step(&s.st, 1 + rng_below(&s.rng, 600)); turn++) {
+            commit(&s);
+            if (turn == 5) {
+                flush(&s, NULL);
+            } else if (turn == 10) {
+                cr_assert_eq(store_begin(&s.st, &meanwhile, TXN_READONLY), 0);
+                memcpy(later, s.now, sizeof(later));
+            } else if (turn == 15) {
+                flush(&s, NULL);
+            } else if (turn == 20) {
+                assert_reads(&s, &before, then);
+                store_rollback(&s.st, &before);
+            }
+            (void)store_tend(&s.st);
+        }
+        gather(&g, &s.st.walk);
+        store_walk_end(&s.st);
+        cr_assert_eq(meanwhile.state, TXN_OPEN);
+        assert_reads(&s, &meanwhile, later);
+        store_rollback(&s.st, &meanwhile);
+        while (store_tend(&s.st)) {
+        }
+        read_all(&g, KEYS);
+        assert_same(&g, then);
+        cr_assert_eq(s.st.history.bytes, 0);
+        store_deinit(&s.st);
+    }
+}
+
 /* The generation that is walked through stays until its end, however many come after it. */
 Test(walk, goes_on_through_what_was_flushed)
 {
