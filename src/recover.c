@@ -370,18 +370,19 @@ static bool continues(const struct recovery *found, const struct file_header *he
     return first || FAULT(chain_not_checked) || (header->seq == found->last && header->chain == found->chain);
 }
 
-/* Whether all behind the place of the header is zero: a first write that was torn inside it. Of a header that was damaged later,
- * the records are there. */
-static bool holds_no_record(struct recovering *r, const char *name)
+static enum recover_result bad_header(struct recovering *r, const char *name)
 {
-    struct reader reader;
-    bool zero = reader_open(&reader, r->disk, name) == 0 && reader_have(&reader, FILE_HEADER_BYTES);
-    if (zero) {
-        reader_pass(&reader, FILE_HEADER_BYTES);
-        zero = reader_rest_is_zero(&reader);
-    }
-    reader_close(&reader);
-    return zero;
+    say(r->found, "%s: byte 0: the header is damaged, or does not continue the segment before it", name);
+    return RECOVER_DAMAGED;
+}
+
+/* The last segment in use has no whole header: its first write was torn, where nothing stands behind the header, or zeros stand in
+ * its place. Of a header that was damaged later, the records are there. */
+static enum recover_result judge_header(struct recovering *r, struct reader *reader, enum file_header_found what)
+{
+    enum recover_result result = judge_tail(r, reader);
+    bool has_records = what != FILE_HEADER_ZERO && r->found->tail_bytes > FILE_HEADER_BYTES;
+    return result == RECOVER_TORN && has_records ? bad_header(r, reader->name) : result;
 }
 
 static enum recover_result read_segment(struct recovering *r, uint64_t number, bool first, bool follows)
@@ -409,11 +410,10 @@ static enum recover_result read_segment(struct recovering *r, uint64_t number, b
     found->segments++;
     if (reader.error < 0) {
         result = failed(r, &reader);
-    } else if (!follows && (what == FILE_HEADER_ZERO || (what == FILE_HEADER_BAD && holds_no_record(r, name)))) {
-        result = judge_tail(r, &reader); /* the first write to it was torn */
+    } else if (!follows && what != FILE_HEADER_GOOD) {
+        result = judge_header(r, &reader, what);
     } else if (what != FILE_HEADER_GOOD || header.kind != FILE_LOG || header.number != number || !continues(found, &header, first)) {
-        say(found, "%s: byte 0: the header is damaged, or does not continue the segment before it", name);
-        result = RECOVER_DAMAGED;
+        result = bad_header(r, name);
     } else if (!same_directory(r, header.id)) {
         say(found, "%s: it is of another server's directory", name);
         result = RECOVER_FAILED;
