@@ -318,6 +318,59 @@ Test(recover_read, says_when_there_is_no_memory)
     sim_disk_deinit(&disk);
 }
 
+static void tear_tail(struct sim_disk *disk)
+{
+    size_t size;
+    record_at(disk, LOG3, 1, &size)[RECORD_HEADER_BYTES] ^= 1;
+}
+
+static void damage_checkpoint(struct sim_disk *disk)
+{
+    sim_disk_bytes(disk, "checkpoint-0000000000000002")->data[80] ^= 1;
+}
+
+static void damage_middle(struct sim_disk *disk)
+{
+    size_t size;
+    record_at(disk, LOG2, 0, &size)[RECORD_HEADER_BYTES] ^= 1;
+}
+
+/* Of the first write to a segment nothing but half of the header was done. */
+static void tear_header(struct sim_disk *disk)
+{
+    struct sim_bytes *b = sim_disk_bytes(disk, LOG3);
+    memset(b->data + 30, 0, b->size - 30);
+}
+
+/* That the disk does not give what it has says nothing of what it has: no operation that fails is taken for damage, whatever else is
+ * wrong. */
+Test(recover_read, takes_no_failure_for_damage)
+{
+    static void (*const wrongs[])(struct sim_disk *) = {NULL, tear_tail, damage_checkpoint, damage_middle, tear_header};
+    for (size_t i = 0; i < sizeof(wrongs) / sizeof(wrongs[0]); i++) {
+        struct sim_disk disk;
+        struct found f;
+        make_log(&disk, "", 6);
+        cr_assert(checkpoint_put(&disk, 1, "k", "v") == 0 && checkpoint_put(&disk, 2, "k", "w") == 0);
+        if (wrongs[i] != NULL) {
+            wrongs[i](&disk);
+        }
+        for (uint64_t nth = 1;; nth++) {
+            disk.ops = 0;
+            disk.failed = 0;
+            disk.plan = (struct sim_plan){.nth = nth, .how = SIM_EIO};
+            find(&f, &disk);
+            if (disk.failed == 0) {
+                cr_assert_gt(nth, 20);
+                break;
+            }
+            cr_assert(f.result == RECOVER_FAILED || disk.failed_op == SIM_CLOSE, "case %zu, operation %lu: result %d; %s", i, (unsigned long)nth,
+                      (int)f.result, f.recovery.problem);
+        }
+        sim_disk_deinit(&disk);
+    }
+}
+
 /* --- settling --- */
 
 Test(recover_settle, keeps_what_it_cuts)
