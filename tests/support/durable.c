@@ -9,7 +9,7 @@
 #include "hash.h"
 #include "replay.h"
 
-#define BITS 2      /* log2 of the partitions */
+#define BITS 2 /* log2 of the partitions */
 #define ID UINT64_C(0x7478)
 #define TIME UINT64_C(1700000000)
 
@@ -80,10 +80,11 @@ struct durable_look durable_look(struct sim_disk *disk, const struct past *past)
 
 /* --- life and death --- */
 
-void durable_init_on(struct durable *d, struct sim_disk *disk, struct durable_shape shape, uint64_t seed, struct past *past,
-                     uint64_t acknowledged)
+void durable_init_on(struct durable *d, struct sim_disk *disk, struct durable_shape shape, uint64_t seed,
+                     struct past *past, uint64_t acknowledged)
 {
-    static const unsigned char secret[HASH_SECRET_BYTES] = "the same in every run, so that the same seed is the same run";
+    static const unsigned char secret[HASH_SECRET_BYTES] =
+        "the same in every run, so that the same seed is the same run";
     hash_init_known(secret);
     *d = (struct durable){.disk = disk, .shape = shape, .rng = {seed}, .past = *past, .acknowledged = acknowledged};
     d->last_value = (uint32_t)seed << 16;
@@ -270,7 +271,7 @@ static bool set(struct durable *d, struct txn *t, struct past_data *data)
     return store_set(&d->store, t, key, hash_of(key), value) == 0;
 }
 
-static bool delete(struct durable *d, struct txn *t, struct past_data *data)
+static bool delete (struct durable *d, struct txn *t, struct past_data *data)
 {
     unsigned n = rng_below(&d->rng, PAST_KEYS);
     if (t == NULL && !admit(d, store_command_bytes(past_key(n).len))) {
@@ -297,11 +298,12 @@ static bool transact(struct durable *d, struct past_data *data)
     enum txn_mode mode = rng_chance(&d->rng, 50) ? TXN_PLAIN : TXN_SERIALIZABLE;
     txn_init(&t);
     data->token = rng_chance(&d->rng, 50) ? ++d->last_value : 0;
-    int begun = data->token == 0 ? store_begin(&d->store, &t, mode) : store_begin_id(&d->store, &t, mode, past_token(data->token));
+    int begun = data->token == 0 ? store_begin(&d->store, &t, mode)
+                                 : store_begin_id(&d->store, &t, mode, past_token(data->token));
     bool done = begun == 0;
     for (unsigned left = 1 + rng_below(&d->rng, 6); left > 0 && done; left--) {
         uint32_t kind = rng_below(&d->rng, 60);
-        done = kind == 0 ? flush(d, &t, data) : kind < 18 ? delete(d, &t, data) : set(d, &t, data);
+        done = kind == 0 ? flush(d, &t, data) : kind < 18 ? delete (d, &t, data) : set(d, &t, data);
     }
     if (done && rng_chance(&d->rng, 90) && admit(d, store_commit_bytes(&t))) {
         return store_commit(&d->store, &t) == 0;
@@ -320,7 +322,10 @@ bool durable_commit(struct durable *d)
         return false;
     }
     uint32_t kind = rng_below(&d->rng, 100);
-    bool done = kind < 55 ? set(d, NULL, &data) : kind < 70 ? delete(d, NULL, &data) : kind == 70 ? flush(d, NULL, &data) : transact(d, &data);
+    bool done = kind < 55    ? set(d, NULL, &data)
+                : kind < 70  ? delete (d, NULL, &data)
+                : kind == 70 ? flush(d, NULL, &data)
+                             : transact(d, &data);
     if (!done) {
         return false;
     }

@@ -34,32 +34,32 @@ struct durable {
     struct durable_shape shape;
     struct rng rng;
     struct past past;
-    uint64_t acknowledged;  /* newest commit that a client was told of, or was shown */
-    uint32_t last_value;    /* newest value used */
+    uint64_t acknowledged;      /* newest commit that a client was told of, or was shown */
+    uint32_t last_value;        /* newest value used */
     enum recover_result result; /* of the last start */
     struct recovery found;
-    bool up;                /* the store and all below are there; it has started and not ended */
-    bool stopped;           /* the log failed: a server would have ended */
+    bool up;      /* the store and all below are there; it has started and not ended */
+    bool stopped; /* the log failed: a server would have ended */
     struct store store;
     struct journal journal;
     struct log log;
-    uint64_t made;          /* number of the newest segment made */
+    uint64_t made; /* number of the newest segment made */
     bool checkpointing;
-    bool walked;            /* all of the walk is in `file` or in `rest` */
-    bool begun;             /* `file` has been */
+    bool walked; /* all of the walk is in `file` or in `rest` */
+    bool begun;  /* `file` has been */
     struct checkpoint file;
-    struct buf rest;        /* of the walk, its end: written when the log is far enough */
-    uint64_t checkpointed;  /* newest commit of a checkpoint of this life */
-    unsigned checkpoints;   /* made by it */
+    struct buf rest;                   /* of the walk, its end: written when the log is far enough */
+    uint64_t checkpointed;             /* newest commit of a checkpoint of this life */
+    unsigned checkpoints;              /* made by it */
     unsigned failures[DURABLE_LABELS]; /* calls that ended with an error */
-    bool differs;           /* the store has answered other than the model */
+    bool differs;                      /* the store has answered other than the model */
 };
 
 /* On an empty disk, or one whose data are known: as of commits in *past, which it takes over. acknowledged: the newest one that
  * must not be lost. */
 void durable_init(struct durable *d, struct sim_disk *disk, struct durable_shape shape, uint64_t seed);
-void durable_init_on(struct durable *d, struct sim_disk *disk, struct durable_shape shape, uint64_t seed, struct past *past,
-                     uint64_t acknowledged);
+void durable_init_on(struct durable *d, struct sim_disk *disk, struct durable_shape shape, uint64_t seed,
+                     struct past *past, uint64_t acknowledged);
 void durable_deinit(struct durable *d);
 
 /* Recovers and starts to write: whether it is up. `result` and `found` tell of the recovery, `failures` of what failed. */

@@ -22,8 +22,8 @@ void past_deinit(struct past *p)
 const struct past_data *past_at(const struct past *p, uint64_t seq)
 {
     if (seq < p->first || seq > p->newest) {
-        fprintf(stderr, "past_at: commit %llu is not from %llu to %llu\n", (unsigned long long)seq, (unsigned long long)p->first,
-                (unsigned long long)p->newest);
+        fprintf(stderr, "past_at: commit %llu is not from %llu to %llu\n", (unsigned long long)seq,
+                (unsigned long long)p->first, (unsigned long long)p->newest);
         exit(99);
     }
     return &p->commits[seq - p->first];

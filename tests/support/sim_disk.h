@@ -36,8 +36,8 @@ enum sim_failure { SIM_EIO, SIM_ENOSPC, SIM_SHORT, SIM_EINTR, SIM_FAILURES };
 struct sim_plan {
     uint64_t nth; /* the operation that fails, from 1; 0: none */
     enum sim_failure how;
-    bool on;       /* and all behind it; with EINTR every second one, as the disk would never answer otherwise */
-    int only;      /* operations under this label alone; 0: under any */
+    bool on;  /* and all behind it; with EINTR every second one, as the disk would never answer otherwise */
+    int only; /* operations under this label alone; 0: under any */
 };
 
 struct sim_bytes {
@@ -94,11 +94,11 @@ struct sim_disk {
     size_t name_change_room;
     size_t handles[SIM_HANDLES]; /* a file's index plus 1; 0: free */
     struct sim_plan plan;
-    int label;             /* what the program is at, as it says itself */
-    uint64_t ops;          /* that the plan counts */
-    uint64_t failed;       /* operations that were made to fail */
-    int failed_label;      /* of the first one */
-    enum sim_op failed_op; /* the same */
+    int label;                                      /* what the program is at, as it says itself */
+    uint64_t ops;                                   /* that the plan counts */
+    uint64_t failed;                                /* operations that were made to fail */
+    int failed_label;                               /* of the first one */
+    enum sim_op failed_op;                          /* the same */
     void (*changed)(struct sim_disk *d, void *arg); /* after each operation that changes something; or NULL */
     void *arg;
 };

@@ -19,13 +19,13 @@ static inline bool is_soak(void)
 struct scene {
     struct sim_disk disk;
     struct durable life;
-    uint64_t first;       /* number of the first segment */
-    uint64_t last;        /* of the last one in use */
-    uint64_t batch;       /* the segment in which the last batch stands */
-    uint64_t batch_at;    /* and where it begins */
-    uint64_t before;      /* newest commit before that batch */
-    uint64_t checkpoint;  /* the newest one; 0: none */
-    uint64_t older;       /* the one before */
+    uint64_t first;      /* number of the first segment */
+    uint64_t last;       /* of the last one in use */
+    uint64_t batch;      /* the segment in which the last batch stands */
+    uint64_t batch_at;   /* and where it begins */
+    uint64_t before;     /* newest commit before that batch */
+    uint64_t checkpoint; /* the newest one; 0: none */
+    uint64_t older;      /* the one before */
 };
 
 static inline void scene_find_first(struct scene *s)

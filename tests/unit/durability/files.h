@@ -28,7 +28,8 @@ static inline int log_put(struct log *log, const char *key, const char *value, b
     if (rc == 0) {
         cr_assert(!opens || buf_append(&b, header, sizeof(header)) == 0);
         size_t start = buf_len(&b);
-        cr_assert(record_begin(&b, RECORD_COMMIT, log->last + 1) == 0 && record_put(&b, slice_str(key), slice_str(value)) == 0);
+        cr_assert(record_begin(&b, RECORD_COMMIT, log->last + 1) == 0 &&
+                  record_put(&b, slice_str(key), slice_str(value)) == 0);
         record_end(&b, start);
         rc = log_write(log, buf_head(&b), buf_len(&b), log->last + 1, opens, sync, 1700000000);
     }

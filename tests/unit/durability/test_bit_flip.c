@@ -29,10 +29,11 @@ static void judge(struct scene *s, uint64_t number, size_t at, struct counts *co
         counts->cut++;
         snprintf(saved, sizeof(saved), look.found.segment_at > 0 ? "saved-log-%016lx-%lx" : "saved-log-%016lx",
                  (unsigned long)look.found.segment, (unsigned long)look.found.segment_at);
-        wrong = !is_behind(s, number, at)                                     ? "cut before the last synced batch"
-                : !look.right || look.found.last < s->before                  ? "cut too early"
-                : look.found.problem[0] == '\0' || look.found.tail_bytes == 0 ? "cut without a report"
-                                                                              : scene_go_on(s, look.found.last, false, saved);
+        wrong = !is_behind(s, number, at)                    ? "cut before the last synced batch"
+                : !look.right || look.found.last < s->before ? "cut too early"
+                : look.found.problem[0] == '\0' || look.found.tail_bytes == 0
+                    ? "cut without a report"
+                    : scene_go_on(s, look.found.last, false, saved);
         break;
     case RECOVER_DAMAGED:
     case RECOVER_FAILED:
@@ -58,8 +59,8 @@ static struct counts flip_log(struct scene *s, size_t one_of)
             bytes[bit / 8] = (char)(bytes[bit / 8] ^ (1 << bit % 8));
         }
     }
-    cr_log_info("%lu bits: %lu refused, %lu cut, %lu harmless", counts.refused + counts.cut + counts.harmless, counts.refused, counts.cut,
-                counts.harmless);
+    cr_log_info("%lu bits: %lu refused, %lu cut, %lu harmless", counts.refused + counts.cut + counts.harmless,
+                counts.refused, counts.cut, counts.harmless);
     return counts;
 }
 
@@ -113,9 +114,10 @@ Test(bit_flip, of_the_newest_checkpoint)
     for (size_t bit = 0; bit < 8 * b->size; bit += is_soak() ? 1 : 3) {
         b->data[bit / 8] = (char)(b->data[bit / 8] ^ (1 << bit % 8));
         struct durable_look look = durable_look(&s.disk, &s.life.past);
-        cr_assert(look.result == RECOVER_CLEAN && look.right && look.found.last == s.life.past.newest && look.found.checkpoint == s.older,
-                  "bit %zu: result %d, commit %lu, checkpoint %lu; %s", bit, (int)look.result, (unsigned long)look.found.last,
-                  (unsigned long)look.found.checkpoint, look.found.problem);
+        cr_assert(look.result == RECOVER_CLEAN && look.right && look.found.last == s.life.past.newest &&
+                      look.found.checkpoint == s.older,
+                  "bit %zu: result %d, commit %lu, checkpoint %lu; %s", bit, (int)look.result,
+                  (unsigned long)look.found.last, (unsigned long)look.found.checkpoint, look.found.problem);
         cr_assert_eq(look.found.damaged_count, 1);
         if (bit % 16 == 0) {
             const char *wrong = scene_go_on(&s, look.found.last, false, saved);
@@ -136,13 +138,15 @@ Test(bit_flip, of_both_checkpoints)
     struct sim_bytes *b = sim_disk_bytes(&s.disk, name);
     b->data[b->size / 2] = (char)(b->data[b->size / 2] ^ 4);
     struct durable_look look = durable_look(&s.disk, &s.life.past);
-    cr_assert(look.result == RECOVER_CLEAN && look.right && look.found.checkpoint == s.checkpoint, "the older one is not looked at");
+    cr_assert(look.result == RECOVER_CLEAN && look.right && look.found.checkpoint == s.checkpoint,
+              "the older one is not looked at");
     checkpoint_name(s.checkpoint, name);
     b = sim_disk_bytes(&s.disk, name);
     for (size_t at = 0; at < b->size; at += 16) {
         b->data[at] = (char)(b->data[at] ^ 1);
         look = durable_look(&s.disk, &s.life.past);
-        cr_assert_eq(look.result, RECOVER_DAMAGED, "byte %zu: result %d, commit %lu", at, (int)look.result, (unsigned long)look.found.last);
+        cr_assert_eq(look.result, RECOVER_DAMAGED, "byte %zu: result %d, commit %lu", at, (int)look.result,
+                     (unsigned long)look.found.last);
         cr_assert_eq(look.found.damaged_count, 2);
         b->data[at] = (char)(b->data[at] ^ 1);
     }

@@ -13,8 +13,13 @@ static bool has_checkpoint(struct sim_disk *disk, uint64_t seq)
 Test(checkpoint_name, goes_both_ways)
 {
     static const uint64_t seqs[] = {0, 1, 0xabc, UINT64_MAX};
-    static const char *const wrong[] = {"checkpoint-1", "checkpoint-000000000000000A", "checkpoint.tmp", "saved-checkpoint-0000000000000001",
-                                        "checkpoint-00000000000000011", "checkpoint-", "log-0000000000000001"};
+    static const char *const wrong[] = {"checkpoint-1",
+                                        "checkpoint-000000000000000A",
+                                        "checkpoint.tmp",
+                                        "saved-checkpoint-0000000000000001",
+                                        "checkpoint-00000000000000011",
+                                        "checkpoint-",
+                                        "log-0000000000000001"};
     uint64_t seq;
     for (size_t i = 0; i < sizeof(seqs) / sizeof(seqs[0]); i++) {
         char name[DISK_NAME_MAX];
@@ -37,7 +42,8 @@ Test(checkpoint_finish, is_on_disk_when_it_returns)
     sim_disk_lose_power(&after, &disk, &rng, 0);
     find(&f, &after);
     assert_found(&f, RECOVER_CLEAN, "part 7: a=1; ");
-    cr_assert(f.recovery.has_checkpoint && f.recovery.checkpoint == 7 && f.recovery.last == 7 && f.recovery.checkpoint_keys == 1);
+    cr_assert(f.recovery.has_checkpoint && f.recovery.checkpoint == 7 && f.recovery.last == 7 &&
+              f.recovery.checkpoint_keys == 1);
     sim_disk_deinit(&after);
     sim_disk_deinit(&disk);
 }
@@ -63,7 +69,8 @@ Test(checkpoint_finish, fails_without_harm)
             find(&f, &after);
             bool older = strcmp(f.text, "part 7: a=1; ") == 0;
             bool newer = strcmp(f.text, "part 9: a=2; ") == 0;
-            cr_assert(f.result == RECOVER_CLEAN && (newer || (older && failed)), "operation %lu: %s", (unsigned long)nth, f.text);
+            cr_assert(f.result == RECOVER_CLEAN && (newer || (older && failed)), "operation %lu: %s",
+                      (unsigned long)nth, f.text);
             sim_disk_deinit(&after);
         }
         sim_disk_deinit(&disk);
@@ -114,9 +121,11 @@ Test(checkpoint_trim, keeps_the_newest)
         }
         cr_assert_eq(checkpoint_trim(&disk.disk, keep, &oldest), 0);
         for (uint64_t seq = 10; seq <= 50; seq += 10) {
-            cr_assert_eq(has_checkpoint(&disk, seq), seq / 10 > 5 - (keep < 5 ? keep : 5), "keep %zu: %lu", keep, (unsigned long)seq);
+            cr_assert_eq(has_checkpoint(&disk, seq), seq / 10 > 5 - (keep < 5 ? keep : 5), "keep %zu: %lu", keep,
+                         (unsigned long)seq);
         }
-        cr_assert_eq(oldest, keep <= 5 ? 60 - 10 * keep : 0, "keep %zu: the oldest is %lu", keep, (unsigned long)oldest);
+        cr_assert_eq(oldest, keep <= 5 ? 60 - 10 * keep : 0, "keep %zu: the oldest is %lu", keep,
+                     (unsigned long)oldest);
         cr_assert(sim_disk_is_settled(&disk));
         sim_disk_deinit(&disk);
     }

@@ -36,8 +36,8 @@ struct trial {
 static void trial_begin(struct trial *t, struct durable_shape shape, uint64_t seed, struct sim_plan plan)
 {
     static const char *const failures[] = {"EIO", "ENOSPC", "short", "EINTR"};
-    snprintf(t->name, sizeof(t->name), "%s, seed %lu, operation %lu %s: %s", shape.sync ? "sync" : "no sync", (unsigned long)seed,
-             (unsigned long)plan.nth, plan.on ? "and on" : "once", failures[plan.how]);
+    snprintf(t->name, sizeof(t->name), "%s, seed %lu, operation %lu %s: %s", shape.sync ? "sync" : "no sync",
+             (unsigned long)seed, (unsigned long)plan.nth, plan.on ? "and on" : "once", failures[plan.how]);
     sim_disk_init(&t->disk);
     t->disk.plan = plan;
     durable_init(&t->life, &t->disk, shape, seed);
@@ -55,7 +55,8 @@ static void assert_holds(const struct trial *t, struct sim_disk *disk, const cha
     bool starts = look.result == RECOVER_CLEAN || look.result == RECOVER_TORN;
     if (!starts || !look.right || look.found.last < t->life.acknowledged) {
         cr_assert_fail("%s: %s: result %d, commit %lu (at least %lu), data %s; %s", t->name, when, (int)look.result,
-                       (unsigned long)look.found.last, (unsigned long)t->life.acknowledged, look.right ? "right" : "wrong", look.found.problem);
+                       (unsigned long)look.found.last, (unsigned long)t->life.acknowledged,
+                       look.right ? "right" : "wrong", look.found.problem);
     }
 }
 
@@ -77,7 +78,9 @@ static void assert_promised(const struct trial *t)
 {
     const struct durable *d = &t->life;
     int label = t->disk.failed_label;
-    bool harmless = t->disk.plan.how == SIM_SHORT || (t->disk.plan.how == SIM_EINTR && (t->disk.failed_op == SIM_READ || t->disk.failed_op == SIM_WRITE));
+    bool harmless =
+        t->disk.plan.how == SIM_SHORT ||
+        (t->disk.plan.how == SIM_EINTR && (t->disk.failed_op == SIM_READ || t->disk.failed_op == SIM_WRITE));
     bool is_close = t->disk.failed_op == SIM_CLOSE;
     unsigned failures = d->failures[label];
     switch (label) {
@@ -119,7 +122,8 @@ static void assert_goes_on(struct trial *t)
     assert_holds(t, &t->disk, "killed");
     cr_assert(durable_start(&t->life), "%s: %s", t->name, t->life.found.problem);
     assert_survives(t, "power lost after the next start");
-    cr_assert(durable_run(&t->life, 10) && durable_checkpoint(&t->life) == 0 && durable_run(&t->life, 5), "%s", t->name);
+    cr_assert(durable_run(&t->life, 10) && durable_checkpoint(&t->life) == 0 && durable_run(&t->life, 5), "%s",
+              t->name);
     assert_survives(t, "power lost later");
 }
 

@@ -27,7 +27,8 @@ Test(golden, format_1_loads)
     find(&f, &disk);
     assert_found(&f, RECOVER_CLEAN,
                  "part 4: d=4 token-1@1700000001; commit 5: token-2@1700000002 e=5; commit 6: -d; commit 7: f=6 g=7; ");
-    cr_assert(f.recovery.id == FILES_ID && f.recovery.checkpoint_keys == 1 && f.recovery.last == 7 && f.recovery.segment == 2);
+    cr_assert(f.recovery.id == FILES_ID && f.recovery.checkpoint_keys == 1 && f.recovery.last == 7 &&
+              f.recovery.segment == 2);
     sim_disk_deinit(&disk);
 }
 
@@ -38,10 +39,11 @@ Test(golden, format_1_loads_from_its_log_alone)
     open_golden(&disk, FORMAT_1);
     cr_assert_eq(disk.disk.ops->remove(&disk.disk, "checkpoint-0000000000000004"), 0);
     find(&f, &disk);
-    assert_found(&f, RECOVER_CLEAN,
-                 "commit 1: a=1; commit 2: b=2 c= -a; commit 3: a key with spaces=0123456789012345678901234567890123456789"
-                 "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789; "
-                 "commit 4: flush d=4 token-1@1700000001; commit 5: token-2@1700000002 e=5; commit 6: -d; commit 7: f=6 g=7; ");
+    assert_found(
+        &f, RECOVER_CLEAN,
+        "commit 1: a=1; commit 2: b=2 c= -a; commit 3: a key with spaces=0123456789012345678901234567890123456789"
+        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789; "
+        "commit 4: flush d=4 token-1@1700000001; commit 5: token-2@1700000002 e=5; commit 6: -d; commit 7: f=6 g=7; ");
     sim_disk_deinit(&disk);
 }
 
@@ -129,8 +131,9 @@ static void write_log(struct writing *w)
     end(w);
     cr_assert_eq(log_mark(&w->log), 0);
     begin(w, false);
-    put(w, "a key with spaces", "0123456789012345678901234567890123456789"
-                                "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789");
+    put(w, "a key with spaces",
+        "0123456789012345678901234567890123456789"
+        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789");
     end(w);
     begin(w, true);
     cr_assert_eq(record_flush(&w->b), 0);
@@ -200,7 +203,8 @@ Test(golden, format_1_is_what_is_written_today)
         const struct sim_bytes *wanted = sim_disk_bytes(&golden, name);
         const struct sim_bytes *wrote = sim_disk_bytes(&disk, name);
         cr_assert_not_null(wrote, "%s", name);
-        cr_assert(wrote->size == wanted->size && memcmp(wrote->data, wanted->data, wanted->size) == 0, "%s differs", name);
+        cr_assert(wrote->size == wanted->size && memcmp(wrote->data, wanted->data, wanted->size) == 0, "%s differs",
+                  name);
     }
     sim_disk_deinit(&golden);
     sim_disk_deinit(&disk);

@@ -39,8 +39,17 @@ Test(log_name, goes_both_ways)
 
 Test(log_number, knows_no_other_way_to_write_one)
 {
-    static const char *const names[] = {"log-1", "log-0000000000000000", "log-00000000000000AB", "log-0000000000000001x", "log--000000000000001",
-                                        "log-00000000000000001", "log-next.tmp", "log- 000000000000001", "saved-log-0000000000000001", "log-", ""};
+    static const char *const names[] = {"log-1",
+                                        "log-0000000000000000",
+                                        "log-00000000000000AB",
+                                        "log-0000000000000001x",
+                                        "log--000000000000001",
+                                        "log-00000000000000001",
+                                        "log-next.tmp",
+                                        "log- 000000000000001",
+                                        "saved-log-0000000000000001",
+                                        "log-",
+                                        ""};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         cr_assert_eq(log_number(names[i]), 0, "%s", names[i]);
     }
@@ -229,7 +238,8 @@ Test(log_trim, keeps_what_has_a_later_commit)
         cr_assert_eq(log_trim(&disk.disk, 5, seq), 0);
         for (uint64_t number = 1; number <= 5; number++) {
             bool wanted = number == 5 || 2 * number > seq;
-            cr_assert_eq(has_segment(&disk, number), wanted, "commit %lu, segment %lu", (unsigned long)seq, (unsigned long)number);
+            cr_assert_eq(has_segment(&disk, number), wanted, "commit %lu, segment %lu", (unsigned long)seq,
+                         (unsigned long)number);
         }
         cr_assert(sim_disk_is_settled(&disk), "a name that was removed is on disk");
         log_close(&log);
@@ -243,7 +253,8 @@ Test(log_trim, keeps_the_current_segment_and_those_behind_it)
     struct log log;
     five_segments(&disk, &log);
     cr_assert_eq(log_trim(&disk.disk, 3, 10), 0);
-    cr_assert(!has_segment(&disk, 1) && !has_segment(&disk, 2) && has_segment(&disk, 3) && has_segment(&disk, 4) && has_segment(&disk, 5));
+    cr_assert(!has_segment(&disk, 1) && !has_segment(&disk, 2) && has_segment(&disk, 3) && has_segment(&disk, 4) &&
+              has_segment(&disk, 5));
     log_close(&log);
     sim_disk_deinit(&disk);
 }

@@ -12,9 +12,9 @@ struct watch {
     struct durable *life;
     struct rng rng;
     uint64_t moments;
-    uint64_t disks;         /* drawn */
-    uint64_t different;     /* recovered, as no other disk at that time was the same */
-    uint64_t seen[SEEN];    /* power is lost seldom enough that two of these are never the same by chance */
+    uint64_t disks;      /* drawn */
+    uint64_t different;  /* recovered, as no other disk at that time was the same */
+    uint64_t seen[SEEN]; /* power is lost seldom enough that two of these are never the same by chance */
 };
 
 static uint64_t soak_factor(void)
@@ -28,7 +28,7 @@ static uint64_t soak_factor(void)
 struct second {
     struct durable life;
     struct rng rng;
-    uint64_t left;    /* changes until power is lost */
+    uint64_t left; /* changes until power is lost */
     uint64_t recovered;
     const char *wrong;
 };
@@ -95,7 +95,8 @@ static void judge(struct watch *w, struct sim_disk *disk, unsigned draw)
     if (!started || !look.right || look.found.last < least) {
         cr_assert_fail("moment %lu, draw %u: result %d, checkpoint %lu, commit %lu (at least %lu), data %s; %s",
                        (unsigned long)w->moments, draw, (int)look.result, (unsigned long)look.found.checkpoint,
-                       (unsigned long)look.found.last, (unsigned long)least, look.right ? "right" : "wrong", look.found.problem);
+                       (unsigned long)look.found.last, (unsigned long)least, look.right ? "right" : "wrong",
+                       look.found.problem);
     }
     w->different++;
     const char *wrong = live_again(w, disk, look.found.last);
@@ -140,8 +141,8 @@ static void run(struct durable_shape shape, uint64_t commits, uint64_t seed)
     }
     cr_assert_gt(life.made, commits / 50);
     cr_assert_gt(w.different, commits);
-    cr_log_info("seed %lu: power lost at %lu moments, %lu disks, %lu of them different", (unsigned long)seed, (unsigned long)w.moments,
-                (unsigned long)w.disks, (unsigned long)w.different);
+    cr_log_info("seed %lu: power lost at %lu moments, %lu disks, %lu of them different", (unsigned long)seed,
+                (unsigned long)w.moments, (unsigned long)w.disks, (unsigned long)w.different);
     durable_deinit(&life);
     sim_disk_deinit(&disk);
 }
@@ -149,13 +150,15 @@ static void run(struct durable_shape shape, uint64_t commits, uint64_t seed)
 Test(power_loss, sync_commit)
 {
     for (uint64_t seed = 1; seed <= 4; seed++) {
-        run((struct durable_shape){.segment_bytes = 4096, .sync = true, .checkpoint_every = 40}, 200 * soak_factor(), seed);
+        run((struct durable_shape){.segment_bytes = 4096, .sync = true, .checkpoint_every = 40}, 200 * soak_factor(),
+            seed);
     }
 }
 
 Test(power_loss, sync_none)
 {
     for (uint64_t seed = 11; seed <= 14; seed++) {
-        run((struct durable_shape){.segment_bytes = 4096, .sync = false, .checkpoint_every = 40}, 200 * soak_factor(), seed);
+        run((struct durable_shape){.segment_bytes = 4096, .sync = false, .checkpoint_every = 40}, 200 * soak_factor(),
+            seed);
     }
 }

@@ -27,8 +27,9 @@ Test(file_header, comes_back)
         file_header_write(&wrote, bytes);
         cr_assert_eq(file_header_read(&read, bytes, &version), FILE_HEADER_GOOD);
         cr_assert_eq(version, RECORD_FORMAT);
-        cr_assert(read.kind == wrote.kind && read.id == wrote.id && read.number == wrote.number && read.seq == wrote.seq &&
-                  read.chain == wrote.chain && read.time == wrote.time && read.check == wrote.check);
+        cr_assert(read.kind == wrote.kind && read.id == wrote.id && read.number == wrote.number &&
+                  read.seq == wrote.seq && read.chain == wrote.chain && read.time == wrote.time &&
+                  read.check == wrote.check);
     }
 }
 
@@ -37,7 +38,10 @@ Test(file_header, lies_as_it_is_described)
     struct file_header h = some_header(FILE_LOG);
     char bytes[FILE_HEADER_BYTES];
     file_header_write(&h, bytes);
-    cr_assert_eq(memcmp(bytes, "TXKVLOG\0\1\0\0\0\x40\0\0\0\xef\xcd\xab\x89\x67\x45\x23\x01\7\0\0\0\0\0\0\0\x29\0\0\0\0\0\0\0\x55", 41), 0);
+    cr_assert_eq(
+        memcmp(bytes,
+               "TXKVLOG\0\1\0\0\0\x40\0\0\0\xef\xcd\xab\x89\x67\x45\x23\x01\7\0\0\0\0\0\0\0\x29\0\0\0\0\0\0\0\x55", 41),
+        0);
 }
 
 Test(file_header, with_any_bit_wrong_is_not_good)
@@ -79,14 +83,18 @@ Test(record_next, gives_back_what_was_put_in)
         struct record_op op;
         struct slice text = slice_of(bytes, sizes[i]);
         buf_init(&b);
-        cr_assert(record_put(&b, text, S("x")) == 0 && record_put(&b, S("k"), text) == 0 && record_delete(&b, text) == 0 &&
-                  record_flush(&b) == 0 && record_outcome(&b, text, UINT64_MAX - 1) == 0);
+        cr_assert(record_put(&b, text, S("x")) == 0 && record_put(&b, S("k"), text) == 0 &&
+                  record_delete(&b, text) == 0 && record_flush(&b) == 0 &&
+                  record_outcome(&b, text, UINT64_MAX - 1) == 0);
         struct slice left = written(&b);
-        cr_assert(record_next(&left, &op) == 1 && op.kind == RECORD_PUT && slice_equal(op.key, text) && slice_equal(op.value, S("x")));
-        cr_assert(record_next(&left, &op) == 1 && op.kind == RECORD_PUT && slice_equal(op.key, S("k")) && slice_equal(op.value, text));
+        cr_assert(record_next(&left, &op) == 1 && op.kind == RECORD_PUT && slice_equal(op.key, text) &&
+                  slice_equal(op.value, S("x")));
+        cr_assert(record_next(&left, &op) == 1 && op.kind == RECORD_PUT && slice_equal(op.key, S("k")) &&
+                  slice_equal(op.value, text));
         cr_assert(record_next(&left, &op) == 1 && op.kind == RECORD_DELETE && slice_equal(op.key, text));
         cr_assert(record_next(&left, &op) == 1 && op.kind == RECORD_FLUSH);
-        cr_assert(record_next(&left, &op) == 1 && op.kind == RECORD_OUTCOME && slice_equal(op.key, text) && op.time == UINT64_MAX - 1);
+        cr_assert(record_next(&left, &op) == 1 && op.kind == RECORD_OUTCOME && slice_equal(op.key, text) &&
+                  op.time == UINT64_MAX - 1);
         cr_assert_eq(record_next(&left, &op), 0);
         buf_deinit(&b);
     }
@@ -104,12 +112,12 @@ static int take_all(struct slice payload)
 Test(record_next, refuses_what_is_no_operation)
 {
     static const struct slice wrong[] = {
-        {"\0", 1},                                     /* no kind */
-        {"\5\0", 2},                                   /* a kind too high */
+        {"\0", 1},   /* no kind */
+        {"\5\0", 2}, /* a kind too high */
         {"\xff", 1},
-        {"\1\1\1k", 4},                                /* the value is missing */
-        {"\2\x80\0", 3},                               /* zero in two bytes */
-        {"\2\x81\0k", 4},                              /* one in two bytes */
+        {"\1\1\1k", 4},                                 /* the value is missing */
+        {"\2\x80\0", 3},                                /* zero in two bytes */
+        {"\2\x81\0k", 4},                               /* one in two bytes */
         {"\2\xff\xff\xff\xff\xff\xff\xff\xff\xff", 10}, /* longer than any length */
         {"\1\xff\xff\xff\xff\x7f\xff\xff\xff\xff\x7fk", 12},
         {"\4\1\0\0\0\0\0\0\0t", 10}, /* a time too short */
@@ -206,7 +214,8 @@ Test(record_marker, is_a_record_without_a_payload)
     record_marker(bytes, 9);
     (void)record_seal(bytes, sizeof(bytes), ID, 9, 1);
     cr_assert(record_header_read(&h, bytes, ID));
-    cr_assert(h.kind == RECORD_MARKER && h.seq == 9 && h.synced == 9 && h.length == 0 && record_payload_holds(&h, NULL));
+    cr_assert(h.kind == RECORD_MARKER && h.seq == 9 && h.synced == 9 && h.length == 0 &&
+              record_payload_holds(&h, NULL));
 }
 
 Test(record_begin, without_memory_nothing_is_added)

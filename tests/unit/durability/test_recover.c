@@ -133,7 +133,8 @@ Test(recover_read, applies_only_what_is_behind_the_checkpoint)
 
 Test(recover_read, takes_no_notice_of_other_files)
 {
-    static const char *const names[] = {"lock", "saved-log-0000000000000007", "log-next.tmp", "checkpoint.tmp", "checkpoint-77", "notes.txt"};
+    static const char *const names[] = {
+        "lock", "saved-log-0000000000000007", "log-next.tmp", "checkpoint.tmp", "checkpoint-77", "notes.txt"};
     struct sim_disk disk;
     struct found f;
     make_log(&disk, "", 2);
@@ -148,7 +149,8 @@ Test(recover_read, takes_no_notice_of_other_files)
     cr_assert_eq(recover_settle(&disk.disk, &f.recovery, &log), 0);
     cr_assert(sim_disk_bytes(&disk, "notes.txt") != NULL && sim_disk_bytes(&disk, "lock") != NULL &&
               sim_disk_bytes(&disk, "saved-log-0000000000000007") != NULL);
-    cr_assert(sim_disk_bytes(&disk, "log-next.tmp") == NULL && sim_disk_bytes(&disk, "checkpoint.tmp") == NULL, "not finished");
+    cr_assert(sim_disk_bytes(&disk, "log-next.tmp") == NULL && sim_disk_bytes(&disk, "checkpoint.tmp") == NULL,
+              "not finished");
     sim_disk_deinit(&disk);
 }
 
@@ -364,8 +366,9 @@ Test(recover_read, takes_no_failure_for_damage)
                 cr_assert_gt(nth, 20);
                 break;
             }
-            cr_assert(f.result == RECOVER_FAILED || disk.failed_op == SIM_CLOSE, "case %zu, operation %lu: result %d; %s", i, (unsigned long)nth,
-                      (int)f.result, f.recovery.problem);
+            cr_assert(f.result == RECOVER_FAILED || disk.failed_op == SIM_CLOSE,
+                      "case %zu, operation %lu: result %d; %s", i, (unsigned long)nth, (int)f.result,
+                      f.recovery.problem);
         }
         sim_disk_deinit(&disk);
     }
@@ -414,7 +417,8 @@ Test(recover_settle, puts_a_damaged_checkpoint_aside)
     assert_found(&f, RECOVER_CLEAN, "part 2: k=v; commit 3: c=3; commit 4: d=4; ");
     cr_assert(f.recovery.damaged_count == 1 && f.recovery.damaged[0] == 3);
     cr_assert_eq(recover_settle(&disk.disk, &f.recovery, &log), 0);
-    cr_assert(sim_disk_bytes(&disk, "saved-checkpoint-0000000000000003") != NULL && sim_disk_bytes(&disk, "checkpoint-0000000000000003") == NULL);
+    cr_assert(sim_disk_bytes(&disk, "saved-checkpoint-0000000000000003") != NULL &&
+              sim_disk_bytes(&disk, "checkpoint-0000000000000003") == NULL);
     cr_assert(sim_disk_is_settled(&disk), "all of it is on disk");
     find(&f, &disk);
     assert_found(&f, RECOVER_CLEAN, "part 2: k=v; commit 3: c=3; commit 4: d=4; ");

@@ -68,10 +68,12 @@ static void cut_the_end(struct scene *s)
             uint64_t wanted = seq > s->checkpoint || refused ? seq : s->checkpoint;
             struct cut c = cut(&rest, name, size);
             struct durable_look look = durable_look(&rest.disk, &s->life.past);
-            bool right = refused ? look.result == RECOVER_DAMAGED : (look.result == RECOVER_CLEAN || look.result == RECOVER_TORN) && look.right;
-            cr_assert(right && look.found.last == wanted, "segment %lu cut at %zu: result %d, commit %lu instead of %lu, data %s; %s",
-                      (unsigned long)number, size, (int)look.result, (unsigned long)look.found.last, (unsigned long)wanted,
-                      look.right ? "right" : "wrong", look.found.problem);
+            bool right = refused ? look.result == RECOVER_DAMAGED
+                                 : (look.result == RECOVER_CLEAN || look.result == RECOVER_TORN) && look.right;
+            cr_assert(right && look.found.last == wanted,
+                      "segment %lu cut at %zu: result %d, commit %lu instead of %lu, data %s; %s",
+                      (unsigned long)number, size, (int)look.result, (unsigned long)look.found.last,
+                      (unsigned long)wanted, look.right ? "right" : "wrong", look.found.problem);
             cr_assert_eq(look.result == RECOVER_CLEAN, look.found.problem[0] == '\0');
             damaged += refused;
             const char *wrong = scene_go_on(&rest, refused ? s->checkpoint : wanted, refused, NULL);
@@ -95,15 +97,16 @@ static void cut_a_hole(struct scene *s)
             struct cut c = cut(s, name, size);
             struct durable_look look = durable_look(&s->disk, &s->life.past);
             if (needed && size < used) {
-                cr_assert_eq(look.result, RECOVER_DAMAGED, "segment %lu cut at %zu: result %d", (unsigned long)number, size, (int)look.result);
+                cr_assert_eq(look.result, RECOVER_DAMAGED, "segment %lu cut at %zu: result %d", (unsigned long)number,
+                             size, (int)look.result);
                 cr_assert(look.right);
                 cr_assert_neq(look.found.problem[0], '\0');
                 const char *wrong = scene_go_on(s, look.found.last, true, NULL);
                 cr_assert(wrong == NULL, "segment %lu cut at %zu: %s", (unsigned long)number, size, wrong);
             } else {
                 cr_assert(look.result == RECOVER_CLEAN && look.right && look.found.last == s->life.past.newest,
-                          "segment %lu cut at %zu: result %d, commit %lu; %s", (unsigned long)number, size, (int)look.result,
-                          (unsigned long)look.found.last, look.found.problem);
+                          "segment %lu cut at %zu: result %d, commit %lu; %s", (unsigned long)number, size,
+                          (int)look.result, (unsigned long)look.found.last, look.found.problem);
             }
             restore(&c);
         }
@@ -147,9 +150,10 @@ Test(truncation, of_the_newest_checkpoint)
     for (size_t size = 0; size < all; size++) {
         struct cut c = cut(&s, name, size);
         struct durable_look look = durable_look(&s.disk, &s.life.past);
-        cr_assert(look.result == RECOVER_CLEAN && look.right && look.found.last == s.life.past.newest && look.found.checkpoint == s.older,
-                  "cut at %zu: result %d, commit %lu, checkpoint %lu; %s", size, (int)look.result, (unsigned long)look.found.last,
-                  (unsigned long)look.found.checkpoint, look.found.problem);
+        cr_assert(look.result == RECOVER_CLEAN && look.right && look.found.last == s.life.past.newest &&
+                      look.found.checkpoint == s.older,
+                  "cut at %zu: result %d, commit %lu, checkpoint %lu; %s", size, (int)look.result,
+                  (unsigned long)look.found.last, (unsigned long)look.found.checkpoint, look.found.problem);
         cr_assert_eq(look.found.damaged_count, 1);
         const char *wrong = scene_go_on(&s, look.found.last, false, saved);
         cr_assert(wrong == NULL, "cut at %zu: %s", size, wrong);

@@ -34,7 +34,7 @@ static void set(struct scene *s, struct txn *t, unsigned n)
     s->now[n] = s->last;
 }
 
-static void delete(struct scene *s, struct txn *t, unsigned n)
+static void delete (struct scene *s, struct txn *t, unsigned n)
 {
     struct slice key = numbered(n);
     check(store_delete(&s->st, t, key, hash_of(key)) == 0);
@@ -54,7 +54,7 @@ static void change(struct scene *s, struct txn *t)
     if (kind < 1) {
         flush(s, t);
     } else if (kind < 300) {
-        delete(s, t, n);
+        delete (s, t, n);
     } else {
         set(s, t, n);
     }
@@ -343,7 +343,8 @@ Test(walk, takes_outcomes_too)
     }
     walk_take(&s.st.walk, &out);
     struct slice payload = slice_of(buf_head(&out) + RECORD_HEADER_BYTES, buf_len(&out) - RECORD_HEADER_BYTES);
-    cr_assert(record_next(&payload, &op) == 1 && op.kind == RECORD_OUTCOME && slice_equal(op.key, S("token")) && op.time == 77);
+    cr_assert(record_next(&payload, &op) == 1 && op.kind == RECORD_OUTCOME && slice_equal(op.key, S("token")) &&
+              op.time == 77);
     cr_assert(record_next(&payload, &op) == 1 && op.kind == RECORD_PUT && slice_equal(op.key, S("k0")));
     buf_deinit(&out);
     store_walk_end(&s.st);
