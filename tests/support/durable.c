@@ -87,7 +87,7 @@ void durable_init_on(struct durable *d, struct sim_disk *disk, struct durable_sh
         "the same in every run, so that the same seed is the same run";
     hash_init_known(secret);
     *d = (struct durable){.disk = disk, .shape = shape, .rng = {seed}, .past = *past, .acknowledged = acknowledged};
-    d->last_value = (uint32_t)seed << 16;
+    d->last_value = (uint32_t)(acknowledged > 0 ? 0x8000 | (seed & 0x7fff) : seed) << 16; /* not those of an earlier life */
     d->file.file = -1;
     buf_init(&d->rest);
     *past = (struct past){0};
