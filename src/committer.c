@@ -10,6 +10,8 @@
 
 #define SPARE_SEGMENTS 1    /* made ahead */
 #define TIMER_MS 250
+#define COMMIT_COST_NS 6000 /* about what the loop needs for a commit of a client that sends one at a time */
+#define GROW_FRACTION 2     /* of the time that a sync takes, for which a batch may wait to grow */
 #define MARK_AFTER_MS 250   /* without a batch */
 #define MAKE_AGAIN_MS 1000  /* after a segment could not be made */
 #define SYNC_EVERY_MS 1000  /* with --sync interval */
@@ -67,7 +69,10 @@ static void on_written(void *arg)
         store_settled(&c->engine->store, c->journal.durable);
         c->quiet_since = now_ms(c);
         c->marked = false;
-        engine_wake(c->engine, wake, c);
+        c->done_ns = uv_hrtime();
+        c->took_ns = c->done_ns - c->handed_ns;
+        c->expected = c->journal.waiters;
+        c->expected += engine_wake(c->engine, wake, c);
     }
 }
 
@@ -116,19 +121,37 @@ static void on_made(void *arg)
 
 /* --- the loop --- */
 
-void committer_pump(struct committer *c)
+/* Whether the next batch should wait for those who have just been answered: see committer.h. */
+static bool may_grow(const struct committer *c)
 {
+    return c->journal.waiters < c->expected && c->engine->blocked == 0 && c->expected * COMMIT_COST_NS < c->took_ns &&
+           uv_hrtime() - c->done_ns < c->took_ns / GROW_FRACTION;
+}
+
+static void hand_over(struct committer *c)
+{
+    journal_take(&c->journal, &c->batch);
+    c->handed_ns = uv_hrtime();
+    start_task(c, COMMITTER_WRITE);
+    if (c->engine->blocked > 0) {
+        engine_wake(c->engine, wake, c); /* the new batch has room */
+    }
+}
+
+bool committer_pump(struct committer *c)
+{
+    bool waits = false;
     if (!c->writer.busy && journal_has_batch(&c->journal)) {
-        journal_take(&c->journal, &c->batch);
-        start_task(c, COMMITTER_WRITE);
-        if (c->engine->blocked > 0) {
-            engine_wake(c->engine, wake, c); /* the new batch has room */
+        waits = may_grow(c);
+        if (!waits) {
+            hand_over(c);
         }
     }
-    bool may_make = !c->journal.no_space || (now_ms(c) >= c->make_again_at && !FAULT(space_not_noticed));
+    bool may_make = !c->journal.no_space || now_ms(c) >= c->make_again_at;
     if (!c->maker.busy && c->journal.spares < SPARE_SEGMENTS && may_make) {
         worker_start(&c->maker);
     }
+    return waits;
 }
 
 static void on_timer(uv_timer_t *timer)

@@ -3,8 +3,10 @@
  *      loop: fills batch n+1    | answers of batch n go out, batch n+1 is handed over
  *      log thread: batch n: write, fdatasync ---^
  *
- * One batch is under way at a time, so batches size themselves: what comes while one is being synced is the next one. A second
- * thread makes segments ahead. When a write or a sync fails, the process ends at once (status 1): what the disk holds then
+ * One batch is under way at a time, so batches size themselves: what comes while one is being synced is the next one. But those
+ * who are answered then will mostly come back with their next commit, a little too late for it: clients would fall apart into
+ * two groups, each of which waits for the other's sync. So where a sync takes longer than the loop needs for all of them, the
+ * next batch waits for those who may come back, for a fraction of what a sync takes. A second thread makes segments ahead. When a write or a sync fails, the process ends at once (status 1): what the disk holds then
  * only a restart can tell. */
 #ifndef TXKV_COMMITTER_H
 #define TXKV_COMMITTER_H
@@ -36,6 +38,10 @@ struct committer {
     uint64_t synced;           /* newest commit known to be on disk */
     uint64_t segment;          /* number of the one being written */
     uint64_t log_bytes;        /* written since the last checkpoint began; the keeper takes off what that makes needless */
+    uint64_t handed_ns;        /* uv_hrtime when the batch under way was handed over */
+    uint64_t done_ns;          /* and when the last one was done */
+    uint64_t took_ns;          /* between the two */
+    size_t expected;           /* sessions that would wait for the next batch if all who were answered came back */
     uint64_t quiet_since;      /* loop time in ms of the last batch */
     uint64_t sync_at;          /* loop time in ms of the next sync, with --sync interval */
     bool marked;               /* a marker is the last record */
@@ -45,8 +51,8 @@ struct committer {
 /* Starts on a log that recover_settle has set up. 0, or -1 with one line on stderr. */
 int committer_start(struct committer *c, uv_loop_t *loop);
 
-/* After each tick: hands over what has come together. */
-void committer_pump(struct committer *c);
+/* After each tick: hands over what has come together. True when it wants to be called again although nothing happens. */
+bool committer_pump(struct committer *c);
 
 /* Wants all commits so far on disk, whatever --sync says: `synced` tells. */
 void committer_want_sync(struct committer *c);

@@ -72,6 +72,7 @@ void journal_take(struct journal *j, struct journal_batch *batch)
     j->flight_last = j->pending_last;
     j->room -= buf_len(&batch->bytes) + j->trailer;
     j->opens_stretch = false;
+    j->waiters = 0;
     j->batch++;
     buf_init(&j->pending);
     CRASH_POINT(batch_taken);

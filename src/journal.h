@@ -26,6 +26,7 @@ struct journal {
     uint64_t durable;      /* of the newest commit that is durable, like all before it */
     uint64_t batch;        /* number of the pending batch */
     uint64_t done;         /* number of the newest durable batch */
+    size_t waiters;        /* sessions that wait for the pending batch */
     bool in_flight;        /* a batch was taken and is not done */
     bool holds;            /* answers wait until what they depend on is durable */
     bool opens_stretch;    /* the pending batch is the first in its stretch, its first bytes are left free for a header */

@@ -73,7 +73,7 @@ static void on_check(uv_check_t *check)
     bool more = store_tend(&server->engine.store);
     more = mem_tend() || more;
     if (server->has_committer) {
-        committer_pump(&server->committer);
+        more = committer_pump(&server->committer) || more;
     }
     if (server->has_keeper) {
         more = keeper_pump(&server->keeper) || more;

@@ -73,8 +73,9 @@ static void drop_done_holds(struct session *s)
     }
 }
 
-void engine_wake(struct engine *e, void (*wake)(struct session *s, void *arg), void *arg)
+size_t engine_wake(struct engine *e, void (*wake)(struct session *s, void *arg), void *arg)
 {
+    size_t woken = 0;
     struct session *next;
     struct session *first = e->waiting;
     e->waiting = NULL;
@@ -91,9 +92,11 @@ void engine_wake(struct engine *e, void (*wake)(struct session *s, void *arg), v
             wait_for_journal(s);
         }
         if (goes_on || s->hold_count < before) {
+            woken++;
             wake(s, arg);
         }
     }
+    return woken;
 }
 
 /* Holds what was answered from `from` (a length of `out`) on until commit seq, not durable yet, is durable. */
@@ -106,6 +109,7 @@ static void hold(struct session *s, size_t from, uint64_t seq)
     }
     assert(s->hold_count < SESSION_HOLDS_MAX);
     s->holds[s->hold_count++] = (struct hold){s->out_base + from, batch};
+    s->engine->store.journal->waiters += batch == s->engine->store.journal->batch;
     wait_for_journal(s);
 }
 

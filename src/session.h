@@ -122,8 +122,8 @@ void session_sent(struct session *s, size_t size);
 /* What it waits for is void: it is about to be closed. */
 void session_unwait(struct session *s);
 
-/* A batch of the journal is done, or there is room: calls wake for each session that may go on. */
-void engine_wake(struct engine *e, void (*wake)(struct session *s, void *arg), void *arg);
+/* A batch of the journal is done, or there is room: calls wake for each session that may go on. How many. */
+size_t engine_wake(struct engine *e, void (*wake)(struct session *s, void *arg), void *arg);
 
 /* The oldest errand, or NULL; the caller owns it then, and answers it with errand_done. */
 struct errand *engine_take_errand(struct engine *e);
