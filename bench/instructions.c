@@ -126,7 +126,7 @@ static void serve_decoder(struct run *r, struct slice batch)
     static struct slice words[COMMAND_ARGS_MAX];
     const struct command_limits *limits = &r->engine.limits.command;
     struct decoder d = {0};
-    struct request request = {0};
+    struct request request = {.proto = &proto_text};
     while (proto_text.decode(&d, batch, command_line_max(limits), &request.raw) == DECODED_REQUEST) {
         command_parse(&request, limits, words);
         r->answered += request.error == 0 ? 1 : 0;

@@ -543,7 +543,7 @@ void command_parse(struct request *r, const struct command_limits *limits, struc
         r->error = ERR_UNKNOWN;
     } else {
         size_t max = r->command->args_max;
-        r->count = raw->has_tail ? proto_text_split(raw->tail, max, r->command->flags & COMMAND_REST, words) : 0;
+        r->count = r->proto->split(raw, max, r->command->flags & COMMAND_REST, words, r->unquoted);
         bool counted = r->count >= r->command->args_min && r->count <= max;
         r->error = counted ? check_args(r, limits) : r->count > COMMAND_ARGS_MAX ? ERR_TOOBIG : ERR_SYNTAX;
     }
@@ -672,7 +672,7 @@ int command_check_line(struct slice line, char *why, size_t why_size)
 {
     const struct command_limits limits = {COMMAND_KEY_BYTES_DEFAULT, COMMAND_VALUE_BYTES_DEFAULT};
     struct slice words[COMMAND_ARGS_MAX];
-    struct request r = {0};
+    struct request r = {.proto = &proto_text};
     char text[256];
     const char *space = memchr(line.data, ' ', line.len);
     size_t verb_len = space == NULL ? line.len : (size_t)(space - line.data);

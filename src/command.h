@@ -50,6 +50,8 @@ struct request {
     size_t count; /* arguments */
     uint32_t hash; /* of the first key, where the command has one */
     int error;     /* 0, or why it cannot run; command_explain says it in words */
+    const struct proto *proto; /* that it came by */
+    char *unquoted;            /* PROTO_INLINE_MAX bytes for quoted words; may be NULL for the text protocol */
     struct raw_request raw;
 };
 
@@ -62,7 +64,7 @@ const struct command *command_at(size_t index);
 /* The longest line, without its end, that can hold a command within the limits. */
 size_t command_line_max(const struct command_limits *limits);
 
-/* Fills command, args, count and error of a request from its raw form. words has room for COMMAND_ARGS_MAX slices. */
+/* Fills command, args, count and error of a request from its proto and raw form. words has room for COMMAND_ARGS_MAX slices. */
 void command_parse(struct request *r, const struct command_limits *limits, struct slice *words);
 
 /* Says in words, one line without its end, why a parsed request has its error. Needs the words of command_parse. */

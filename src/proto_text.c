@@ -37,8 +37,7 @@ static bool begins_like_http(struct slice tail)
 /* What can be told from the first bytes of a connection, before a line end has come. */
 static bool is_foreign_start(struct slice bytes)
 {
-    unsigned char first = (unsigned char)bytes.data[0];
-    return first == 0x16 || first == '*' || (bytes.len >= 4 && memcmp(bytes.data, "SSH-", 4) == 0);
+    return bytes.data[0] == 0x16 || bytes.data[0] == '*' || (bytes.len >= 4 && memcmp(bytes.data, "SSH-", 4) == 0);
 }
 
 /* --- decoding --- */
@@ -76,10 +75,13 @@ static void begin_skipping(struct decoder *d, struct slice bytes)
     memcpy(d->verb, bytes.data, d->verb_len);
 }
 
-static void give_up(struct decoder *d, struct slice bytes)
+static size_t give_up(struct decoder *d, struct slice bytes)
 {
-    begin_skipping(d, bytes);
-    d->no_memory = true;
+    if (!d->skipping) {
+        begin_skipping(d, bytes);
+        d->no_memory = true;
+    }
+    return bytes.len;
 }
 
 static bool is_foreign_long_line(const struct decoder *d)
@@ -171,6 +173,19 @@ size_t proto_text_split(struct slice tail, size_t max, bool rest, struct slice *
     }
 }
 
+static size_t split(const struct raw_request *raw, size_t max, bool rest, struct slice *words, char *unquoted)
+{
+    (void)unquoted;
+    return raw->has_tail ? proto_text_split(raw->tail, max, rest, words) : 0;
+}
+
+/* A line carries all bytes but those that end it. */
+static bool carries(struct slice value)
+{
+    return value.len == 0 ||
+           (memchr(value.data, '\n', value.len) == NULL && memchr(value.data, '\r', value.len) == NULL);
+}
+
 /* --- replies --- */
 
 static int write_line(struct buf *out, struct slice text)
@@ -217,9 +232,40 @@ static int write_error(struct buf *out, int err, const char *text)
     return write_line(out, slice_of(line, kept));
 }
 
+static int write_complaint(struct buf *out, const char *text)
+{
+    char line[512];
+    int len = snprintf(line, sizeof(line) - 2, "ERR %s", text);
+    size_t kept = (size_t)len < sizeof(line) - 3 ? (size_t)len : sizeof(line) - 3;
+    return write_line(out, slice_of(line, kept));
+}
+
+static int write_refusal(struct buf *out, const struct raw_request *raw)
+{
+    (void)raw;
+    return write_error(out, ERR_SYNTAX, "this port speaks txkv's text protocol, lines such as GET key; closing");
+}
+
+static int write_status(struct buf *out, const char *text)
+{
+    return write_line(out, slice_str(text));
+}
+
+/* Replies follow one another, a line each: nothing stands before them. */
+static int write_nothing(struct buf *out, size_t count)
+{
+    (void)out;
+    (void)count;
+    return 0;
+}
+
 const struct proto proto_text = {
+    .kind = PROTO_TEXT,
     .decode = decode,
     .give_up = give_up,
+    .split = split,
+    .carries = carries,
+    .refusal = write_refusal,
     .ok = write_ok,
     .pong = write_pong,
     .value = write_line,
@@ -227,4 +273,11 @@ const struct proto proto_text = {
     .integer = write_integer,
     .line = write_line,
     .error = write_error,
+    .complaint = write_complaint,
+    .status = write_status,
+    .report = write_line,
+    .array = write_nothing,
+    .no_array = write_absent,
+    .map = write_nothing,
+    .set = write_nothing,
 };

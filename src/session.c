@@ -363,20 +363,18 @@ bool session_give_up(struct session *s)
 {
     size_t len = buf_len(&s->in);
     assert(s->decoded == 0);
-    if (len == 0) {
-        return false;
+    size_t dropped = len == 0 ? 0 : s->proto->give_up(&s->decoder, slice_of(buf_head(&s->in), len));
+    if (dropped == len) {
+        buf_deinit(&s->in);
+    } else {
+        buf_consume(&s->in, dropped);
     }
-    if (!s->decoder.skipping) {
-        s->proto->give_up(&s->decoder, slice_of(buf_head(&s->in), len));
-    }
-    buf_deinit(&s->in);
-    return true;
+    return dropped > 0;
 }
 
-void session_refuse(struct session *s)
+void session_refuse(struct session *s, const struct raw_request *raw)
 {
-    const char *text = "this port speaks txkv's text protocol, lines such as GET key; closing";
-    if (buf_reserve(&s->out, SMALL_ANSWER) == NULL || s->proto->error(&s->out, ERR_SYNTAX, text) < 0) {
+    if (buf_reserve(&s->out, SMALL_ANSWER) == NULL || s->proto->refusal(&s->out, raw) < 0) {
         s->state = SESSION_BROKEN;
         return;
     }

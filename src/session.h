@@ -36,6 +36,7 @@ struct engine {
     struct session_limits limits;
     enum txn_mode plain_mode; /* what a bare BEGIN opens */
     bool quiet_transactions;  /* BEGIN, COMMIT and ROLLBACK that succeed are not answered */
+    char unquoted[PROTO_INLINE_MAX]; /* words of the one quoted line that may stand in a tick's group */
 };
 
 enum session_state {
@@ -97,8 +98,8 @@ bool session_admits(struct session *s, const struct request *r);
 /* Runs one request that was admitted: exactly one answer (none for QUIT, and for quiet transactions). */
 void session_run(struct session *s, const struct request *r);
 
-/* Refuses bytes of another protocol: one error, then closing. */
-void session_refuse(struct session *s);
+/* Refuses a stream that cannot be trusted, as decoded: one error, then closing. */
+void session_refuse(struct session *s, const struct raw_request *raw);
 
 /* There is no memory to receive more of the request that `in` begins: it will be answered ERR FULL, what there is of it is
  * dropped. False where `in` holds nothing that could be dropped. Only while no request of it can run. */

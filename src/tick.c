@@ -98,7 +98,7 @@ static void run_group(struct tick *t)
 static void group_add(struct tick *t, struct session *s, const struct raw_request *raw)
 {
     struct request *r = &t->requests[t->count];
-    *r = (struct request){.raw = *raw};
+    *r = (struct request){.raw = *raw, .proto = s->proto, .unquoted = s->engine->unquoted};
     command_parse(r, &s->engine->limits.command, t->words + t->words_used);
     t->words_used += r->count <= COMMAND_ARGS_MAX ? r->count : COMMAND_ARGS_MAX;
     t->owners[t->count++] = s;
@@ -130,13 +130,18 @@ static bool take_one(struct tick *t, struct session *s, struct share *share)
     if (what == DECODED_MORE) {
         return false;
     }
+    if (what == DECODED_OTHER) {
+        s->proto = raw.other;
+        return true;
+    }
     share->requests++;
     share->in_bytes += raw.consumed;
-    if (what == DECODED_REQUEST && !raw.too_long) {
+    if (what == DECODED_REQUEST && !raw.too_long && !raw.quoted) {
         group_add(t, s, &raw);
         return true;
     }
-    /* The rest changes the decoder's state or drops bytes, which cannot be taken back: what stands before must have run. */
+    /* The rest changes the decoder's state or drops bytes, which cannot be taken back, or needs the one place for quoted
+     * words: what stands before must have run. */
     run_group(t);
     if (!may_run(s)) {
         s->decoder = before;
@@ -144,8 +149,8 @@ static bool take_one(struct tick *t, struct session *s, struct share *share)
         s->more = true;
         return false;
     }
-    if (what == DECODED_FOREIGN) {
-        session_refuse(s);
+    if (what == DECODED_FOREIGN || what == DECODED_BROKEN) {
+        session_refuse(s, &raw);
         return false;
     }
     if (what == DECODED_REQUEST) {

@@ -162,7 +162,7 @@ static struct slice words[COMMAND_ARGS_MAX];
 
 static struct request parse(struct slice line)
 {
-    struct request r = {0};
+    struct request r = {.proto = &proto_text};
     struct decoder d = {.began = true};
     static char bytes[1 << 16];
     cr_assert_lt(line.len + 2, sizeof(bytes));
@@ -485,7 +485,7 @@ Test(check_line, says_what_the_server_says)
         int len = snprintf(wanted, sizeof(wanted), "ERR %s\r\n", why);
         cr_assert_eq(buf_append(&s.in, wrong[i].line, strlen(wrong[i].line)), 0);
         cr_assert_eq(buf_append(&s.in, "\r\n", 2), 0);
-        struct request r = {0};
+        struct request r = {.proto = &proto_text};
         struct slice bytes = slice_of(buf_head(&s.in), buf_len(&s.in));
         cr_assert_eq(proto_text.decode(&s.decoder, bytes, command_line_max(&engine.limits.command), &r.raw),
                      DECODED_REQUEST);
