@@ -60,25 +60,19 @@ static size_t cap_for(size_t size)
     return cap;
 }
 
-char *buf_reserve(struct buf *b, size_t size)
+/* Moves the bytes, to the front or to a larger place. */
+char *buf_grow(struct buf *b, size_t size)
 {
     size_t len = buf_len(b);
-#ifdef TXKV_MOVE_BUFFERS
-    if (relocate(b, cap_for(len + size)) < 0) {
-        return NULL;
-    }
-#else
-    if (b->cap - b->end < size) {
-        if (b->cap - len >= size && b->start >= len) {
-            memcpy(b->data, buf_head(b), len);
-            b->start = 0;
-            b->end = len;
-        } else if (relocate(b, cap_for(len + size)) < 0) {
-            return NULL;
-        }
+#ifndef TXKV_MOVE_BUFFERS
+    if (b->cap - len >= size && b->start >= len) {
+        memcpy(b->data, buf_head(b), len);
+        b->start = 0;
+        b->end = len;
+        return b->data + b->end;
     }
 #endif
-    return b->data + b->end;
+    return relocate(b, cap_for(len + size)) < 0 ? NULL : b->data + b->end;
 }
 
 void buf_commit(struct buf *b, size_t size)

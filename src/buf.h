@@ -32,9 +32,20 @@ static inline char *buf_head(const struct buf *b)
     return b->data == NULL ? NULL : b->data + b->start;
 }
 
+/* What buf_reserve does where the tail has too little room. */
+char *buf_grow(struct buf *b, size_t size);
+
 /* Makes room for at least size bytes, which is above 0, at the tail and returns where they go, or NULL without memory (the
  * bytes held stay as they were). May move the bytes: every slice into them is stale afterwards. */
-char *buf_reserve(struct buf *b, size_t size);
+static inline char *buf_reserve(struct buf *b, size_t size)
+{
+#ifndef TXKV_MOVE_BUFFERS
+    if (b->cap - b->end >= size) {
+        return b->data + b->end;
+    }
+#endif
+    return buf_grow(b, size);
+}
 
 /* Takes size bytes, written where buf_reserve said, into the queue. */
 void buf_commit(struct buf *b, size_t size);

@@ -5,14 +5,13 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "command_run.h"
 #include "err.h"
 #include "hash.h"
-#include "session.h"
 
 /* --- the functions of the commands --- */
 
-/* Answers an error of the store. */
-static void refuse(struct session *s, int err)
+void command_refuse(struct session *s, int err)
 {
     char text[160];
     const struct store_limits *limits = &s->engine->store_limits;
@@ -38,6 +37,89 @@ static void answer_ok(struct session *s)
     session_answer(s, s->proto->ok(&s->out));
 }
 
+void command_done(struct session *s, int rc)
+{
+    if (rc < 0) {
+        command_refuse(s, rc);
+    } else {
+        answer_ok(s);
+    }
+}
+
+void command_number(struct session *s, int rc, int64_t number)
+{
+    if (rc < 0) {
+        command_refuse(s, rc);
+    } else {
+        session_answer(s, s->proto->integer(&s->out, number));
+    }
+}
+
+void command_complain(struct session *s, const char *text)
+{
+    session_complain(s, text);
+}
+
+void command_complain_syntax(struct session *s)
+{
+    session_complain(s, "ERR syntax error");
+}
+
+bool command_is_word(struct slice word, const char *name)
+{
+    return word.len == strlen(name) && strncasecmp(word.data, name, word.len) == 0;
+}
+
+int command_scope_open(struct session *s, bool *own)
+{
+    *own = session_txn(s) == NULL;
+    if (!*own) {
+        return 0;
+    }
+    int rc = store_begin(&s->engine->store, &s->engine->single, TXN_PLAIN);
+    *own = rc == 0;
+    s->scope = rc == 0 ? &s->engine->single : NULL;
+    return rc;
+}
+
+int command_scope_close(struct session *s, bool own, int rc)
+{
+    if (!own) {
+        return rc;
+    }
+    s->scope = NULL;
+    if (rc < 0) {
+        store_rollback(&s->engine->store, &s->engine->single);
+        return rc;
+    }
+    return store_commit(&s->engine->store, &s->engine->single);
+}
+
+void command_run_sub(struct session *s, const struct request *r, const struct subcommand *subs, size_t count)
+{
+    char text[256];
+    for (size_t i = 0; i < count; i++) {
+        if (!command_is_word(r->args[0], subs[i].name)) {
+            continue;
+        }
+        if (r->count - 1 >= subs[i].args_min && r->count - 1 <= subs[i].args_max) {
+            subs[i].run(s, r);
+            return;
+        }
+        int len = snprintf(text, sizeof(text), "ERR wrong number of arguments for '%s|%s' command", r->command->name,
+                           subs[i].name);
+        for (int at = 0; at < len; at++) {
+            bool named = at > (int)strlen("ERR wrong number of arguments for ");
+            text[at] = (char)(named ? tolower((unsigned char)text[at]) : text[at]);
+        }
+        session_complain(s, text);
+        return;
+    }
+    int shown = r->args[0].len < 128 ? (int)r->args[0].len : 128;
+    snprintf(text, sizeof(text), "ERR unknown subcommand '%.*s'. Try %s HELP.", shown, r->args[0].data, r->command->name);
+    session_complain(s, text);
+}
+
 /* Answers OK to what ends or begins a transaction. */
 static void answer_transaction(struct session *s)
 {
@@ -51,11 +133,9 @@ static void run_get(struct session *s, const struct request *r)
     struct slice value;
     int found = store_get(&s->engine->store, session_txn(s), r->args[0], r->hash, &value);
     if (found < 0) {
-        refuse(s, found);
-    } else if (found == 0) {
-        session_answer(s, s->proto->absent(&s->out));
+        command_refuse(s, found);
     } else {
-        session_answer(s, s->proto->value(&s->out, value));
+        session_found(s, found, value);
     }
 }
 
@@ -63,7 +143,7 @@ static void run_set(struct session *s, const struct request *r)
 {
     int rc = store_set(&s->engine->store, session_txn(s), r->args[0], r->hash, r->args[1]);
     if (rc < 0) {
-        refuse(s, rc);
+        command_refuse(s, rc);
     } else {
         answer_ok(s);
     }
@@ -73,7 +153,7 @@ static void run_del(struct session *s, const struct request *r)
 {
     int rc = store_delete(&s->engine->store, session_txn(s), r->args[0], r->hash);
     if (rc < 0) {
-        refuse(s, rc);
+        command_refuse(s, rc);
     } else {
         answer_ok(s);
     }
@@ -84,7 +164,7 @@ static void run_exists(struct session *s, const struct request *r)
     struct slice value;
     int found = store_get(&s->engine->store, session_txn(s), r->args[0], r->hash, &value);
     if (found < 0) {
-        refuse(s, found);
+        command_refuse(s, found);
     } else {
         session_answer(s, s->proto->integer(&s->out, found));
     }
@@ -101,7 +181,7 @@ static void run_incr(struct session *s, const struct request *r)
     }
     int rc = store_increment(&s->engine->store, session_txn(s), r->args[0], r->hash, by, &sum);
     if (rc < 0) {
-        refuse(s, rc);
+        command_refuse(s, rc);
     } else {
         session_answer(s, s->proto->integer(&s->out, sum));
     }
@@ -109,8 +189,9 @@ static void run_incr(struct session *s, const struct request *r)
 
 #define MGET_GROUP 16
 #define MGET_TOO_LONG 1
+#define MGET_BINARY 2
 
-/* Answers some of the keys; 0, or MGET_TOO_LONG, or an error of the store: then an error is to be the only answer. */
+/* Answers some of the keys; 0, or MGET_TOO_LONG, MGET_BINARY, or an error of the store: then an error is to be the only answer. */
 static int mget_group(struct session *s, const struct slice *keys, size_t count, size_t mark)
 {
     uint32_t hashes[MGET_GROUP];
@@ -128,6 +209,9 @@ static int mget_group(struct session *s, const struct slice *keys, size_t count,
         if (found == 1 && buf_len(&s->out) - mark + value.len > s->engine->limits.answer_bytes) {
             return MGET_TOO_LONG;
         }
+        if (found == 1 && !session_carries(s, value)) {
+            return MGET_BINARY;
+        }
         session_answer(s, found == 1 ? s->proto->value(&s->out, value) : s->proto->absent(&s->out));
     }
     return 0;
@@ -137,6 +221,7 @@ static void run_mget(struct session *s, const struct request *r)
 {
     size_t mark = buf_len(&s->out);
     int rc = 0;
+    session_answer(s, s->proto->array(&s->out, r->count));
     for (size_t i = 0; i < r->count && rc == 0; i += MGET_GROUP) {
         size_t count = r->count - i < MGET_GROUP ? r->count - i : MGET_GROUP;
         rc = mget_group(s, r->args + i, count, mark);
@@ -149,8 +234,10 @@ static void run_mget(struct session *s, const struct request *r)
         snprintf(text, sizeof(text), "the answer is over %zu bytes (--answer-max); ask for fewer keys",
                  s->engine->limits.answer_bytes);
         session_error(s, ERR_TOOBIG, text);
+    } else if (rc == MGET_BINARY) {
+        session_uncarried(s);
     } else if (rc < 0) {
-        refuse(s, rc);
+        command_refuse(s, rc);
     }
 }
 
@@ -165,7 +252,7 @@ static void run_flush(struct session *s, const struct request *r)
     (void)r;
     int rc = store_flush(&s->engine->store, session_txn(s));
     if (rc < 0) {
-        refuse(s, rc);
+        command_refuse(s, rc);
     } else {
         answer_ok(s);
     }
@@ -229,7 +316,7 @@ static void refuse_begin(struct session *s, int err, bool has_token)
     } else if (has_token) {
         session_error(s, err, "no room for a further ID (--outcome-max), or no memory; try later, or without an ID");
     } else {
-        refuse(s, err);
+        command_refuse(s, err);
     }
     store_fail(&s->engine->store, &s->txn, ERR_ABORTED, "its BEGIN was refused");
 }
@@ -336,15 +423,15 @@ static void run_help(struct session *s, const struct request *r)
     char line[512];
     size_t len = 0;
     if (r->count == 1) {
-        const struct command *c = command_find(r->args[0]);
+        const struct command *c = command_find(s->proto->kind, r->args[0]);
         if (c == NULL) {
             session_error(s, ERR_UNKNOWN, "there is no command of that name; HELP lists the commands");
             return;
         }
         len = (size_t)snprintf(line, sizeof(line), "%s%s%s: %s", c->name, c->usage[0] == '\0' ? "" : " ", c->usage, c->help);
     } else {
-        for (size_t i = 0; command_at(i) != NULL; i++) {
-            len += (size_t)snprintf(line + len, sizeof(line) - len, "%s ", command_at(i)->name);
+        for (size_t i = 0; command_at(s->proto->kind, i) != NULL; i++) {
+            len += (size_t)snprintf(line + len, sizeof(line) - len, "%s ", command_at(s->proto->kind, i)->name);
         }
         len += (size_t)snprintf(line + len, sizeof(line) - len, "(HELP command says what it does)");
     }
@@ -368,89 +455,214 @@ static void run_snapshot(struct session *s, const struct request *r)
 
 /* --- the table --- */
 
+#define TEXT PROTO_TEXT
+#define RESP PROTO_RESP
+#define BOTH (PROTO_TEXT | PROTO_RESP)
+#define MANY COMMAND_ARGS_MAX
+
 static const struct command table[] = {
-    {"GET", "key", "the value of key, or an empty line where there is none", 1, 1, COMMAND_KEY, run_get},
+    {"GET", "key", "the value of key, or an empty line where there is none", 1, 1, COMMAND_KEY, TEXT, run_get},
     {"SET", "key value", "stores the rest of the line, spaces included, as the value of key", 2, 2,
-     COMMAND_KEY | COMMAND_REST | COMMAND_WRITES, run_set},
-    {"DEL", "key", "removes key, whether or not it exists", 1, 1, COMMAND_KEY | COMMAND_WRITES, run_del},
-    {"EXISTS", "key", "1 where key exists, even with an empty value, else 0", 1, 1, COMMAND_KEY, run_exists},
+     COMMAND_KEY | COMMAND_REST | COMMAND_WRITES, TEXT, run_set},
+    {"DEL", "key", "removes key, whether or not it exists", 1, 1, COMMAND_KEY | COMMAND_WRITES, TEXT, run_del},
+    {"EXISTS", "key", "1 where key exists, even with an empty value, else 0", 1, 1, COMMAND_KEY, TEXT, run_exists},
     {"INCR", "key [by]", "adds by, or 1, to the integer at key, which counts as 0 where it does not exist; the sum", 1, 2,
-     COMMAND_KEY | COMMAND_NUMBER | COMMAND_WRITES, run_incr},
-    {"MGET", "key [key ...]", "the values of the keys, a line each", 1, COMMAND_ARGS_MAX, COMMAND_KEYS, run_mget},
-    {"DBSIZE", "", "how many keys exist", 0, 0, 0, run_dbsize},
-    {"FLUSH", "", "removes all keys", 0, 0, COMMAND_WRITES, run_flush},
+     COMMAND_KEY | COMMAND_NUMBER | COMMAND_WRITES, TEXT, run_incr},
+    {"MGET", "key [key ...]", "the values of the keys, a line each", 1, MANY, COMMAND_KEYS, TEXT, run_mget},
+    {"DBSIZE", "", "how many keys exist", 0, 0, 0, BOTH, run_dbsize},
+    {"FLUSH", "", "removes all keys", 0, 0, COMMAND_WRITES, TEXT, run_flush},
     {"BEGIN", "[SERIALIZABLE|READONLY] [ID token]",
      "opens a transaction; SERIALIZABLE refuses its COMMIT if what it read has changed; READONLY takes no writes; ID names it for "
-     "OUTCOME", 0, 3, COMMAND_BEGINS, run_begin},
+     "OUTCOME", 0, 3, COMMAND_BEGINS, BOTH, run_begin},
     {"COMMIT", "", "publishes the transaction's writes all at once, or none of them", 0, 0,
-     COMMAND_ENDS | COMMAND_COMMITS, run_commit},
-    {"ROLLBACK", "", "discards the transaction", 0, 0, COMMAND_ENDS | COMMAND_ALWAYS,
-     run_rollback},
-    {"OUTCOME", "token", "what became of the transaction of that ID: COMMITTED, ABORTED or UNKNOWN", 1, 1, COMMAND_TOKEN,
+     COMMAND_ENDS | COMMAND_COMMITS, BOTH, run_commit},
+    {"ROLLBACK", "", "discards the transaction", 0, 0, COMMAND_ENDS | COMMAND_ALWAYS, BOTH, run_rollback},
+    {"OUTCOME", "token", "what became of the transaction of that ID: COMMITTED, ABORTED or UNKNOWN", 1, 1, COMMAND_TOKEN, BOTH,
      run_outcome},
     {"CHECKPOINT", "", "writes all keys to the data directory, so that the log before may go; OK when it is done", 0, 0, 0,
-     run_checkpoint},
+     BOTH, run_checkpoint},
     {"BACKUP", "name", "makes a copy of the data, as of now, in a new directory of that name below --backup-dir", 1, 1, 0,
-     run_backup},
-    {"PING", "", "+PONG", 0, 0, 0, run_ping},
-    {"HELP", "[command]", "the commands, or what one of them does", 0, 1, 0, run_help},
+     BOTH, run_backup},
+    {"PING", "", "+PONG", 0, 0, 0, TEXT, run_ping},
+    {"HELP", "[command]", "the commands, or what one of them does", 0, 1, 0, TEXT, run_help},
     {"QUIT", "", "sends what is owed and closes the connection; an open transaction is discarded", 0, 0, COMMAND_ALWAYS,
-     run_quit},
+     TEXT, run_quit},
+    {"GET", "key", "the value of key, or nil", 1, 1, COMMAND_KEY, RESP, run_get},
+    {"SET", "key value", "stores value at key", 2, 2, COMMAND_KEY | COMMAND_REST | COMMAND_WRITES, RESP, run_set},
+    {"SETNX", "key value", "stores value where key does not exist; 1, or 0", 2, 2,
+     COMMAND_KEY | COMMAND_REST | COMMAND_WRITES, RESP, run_setnx},
+    {"GETSET", "key value", "stores value; the old one, or nil", 2, 2, COMMAND_KEY | COMMAND_REST | COMMAND_WRITES, RESP,
+     run_getset},
+    {"GETDEL", "key", "removes key; its value, or nil", 1, 1, COMMAND_KEY | COMMAND_WRITES, RESP, run_getdel},
+    {"MGET", "key [key ...]", "the values of the keys", 1, MANY, COMMAND_KEYS, RESP, run_mget},
+    {"MSET", "key value [key value ...]", "stores all of them, as one commit", 2, MANY, COMMAND_PAIRS | COMMAND_WRITES,
+     RESP, run_mset},
+    {"MSETNX", "key value [key value ...]", "stores all of them where none of the keys exists; 1, or 0", 2, MANY,
+     COMMAND_PAIRS | COMMAND_WRITES, RESP, run_msetnx},
+    {"APPEND", "key value", "appends to the value; its length", 2, 2,
+     COMMAND_KEY | COMMAND_REST | COMMAND_WRITES | COMMAND_GROWS, RESP, run_append},
+    {"STRLEN", "key", "the length of the value", 1, 1, COMMAND_KEY, RESP, run_strlen},
+    {"GETRANGE", "key start end", "the bytes of the value from start to end; below 0, counted from its end", 3, 3,
+     COMMAND_KEY, RESP, run_getrange},
+    {"SUBSTR", "key start end", "GETRANGE by its old name", 3, 3, COMMAND_KEY, RESP, run_getrange},
+    {"SETRANGE", "key offset value", "puts value over what stands from offset on; the length", 3, 3,
+     COMMAND_KEY | COMMAND_REST | COMMAND_WRITES | COMMAND_GROWS, RESP, run_setrange},
+    {"INCR", "key", "adds 1 to the integer at key; the sum", 1, 1, COMMAND_KEY | COMMAND_WRITES, RESP, run_incr},
+    {"DECR", "key", "subtracts 1 from the integer at key; the rest", 1, 1, COMMAND_KEY | COMMAND_WRITES, RESP, run_decr},
+    {"INCRBY", "key by", "adds by to the integer at key; the sum", 2, 2, COMMAND_KEY | COMMAND_NUMBER | COMMAND_WRITES,
+     RESP, run_incr},
+    {"DECRBY", "key by", "subtracts by from the integer at key; the rest", 2, 2,
+     COMMAND_KEY | COMMAND_NUMBER | COMMAND_WRITES, RESP, run_decrby},
+    {"DEL", "key [key ...]", "removes the keys, as one commit; how many there were", 1, MANY, COMMAND_KEYS | COMMAND_WRITES,
+     RESP, run_del_keys},
+    {"UNLINK", "key [key ...]", "DEL by another name", 1, MANY, COMMAND_KEYS | COMMAND_WRITES, RESP, run_del_keys},
+    {"EXISTS", "key [key ...]", "how many of the keys exist", 1, MANY, COMMAND_KEYS, RESP, run_exists_keys},
+    {"TOUCH", "key [key ...]", "how many of the keys exist", 1, MANY, COMMAND_KEYS, RESP, run_exists_keys},
+    {"TYPE", "key", "string, or none", 1, 1, COMMAND_KEY, RESP, run_type},
+    {"RENAME", "key newkey", "moves the value of key to newkey, as one commit", 2, 2,
+     COMMAND_KEY | COMMAND_KEY2 | COMMAND_WRITES | COMMAND_GROWS, RESP, run_rename},
+    {"RENAMENX", "key newkey", "RENAME where newkey does not exist; 1, or 0", 2, 2,
+     COMMAND_KEY | COMMAND_KEY2 | COMMAND_WRITES | COMMAND_GROWS, RESP, run_renamenx},
+    {"COPY", "key newkey [option ...]", "copies the value of key; options: DB 0, REPLACE; 1, or 0", 2, MANY,
+     COMMAND_KEY | COMMAND_KEY2 | COMMAND_WRITES | COMMAND_GROWS, RESP, run_copy},
+    {"FLUSHDB", "[ASYNC|SYNC]", "removes all keys", 0, 1, COMMAND_WRITES, RESP, run_flushall},
+    {"FLUSHALL", "[ASYNC|SYNC]", "removes all keys", 0, 1, COMMAND_WRITES, RESP, run_flushall},
+    {"PING", "[message]", "PONG, or the message", 0, 1, 0, RESP, run_ping_message},
+    {"ECHO", "message", "the message", 1, 1, 0, RESP, run_echo},
+    {"SELECT", "index", "takes database 0, the only one", 1, 1, 0, RESP, run_select},
+    {"HELLO", "[version [option ...]]", "chooses RESP 2 or 3; options: SETNAME name; AUTH is refused", 0, MANY, 0, RESP,
+     run_hello},
+    {"CLIENT", "subcommand [word ...]", "ID, GETNAME, SETNAME, SETINFO, INFO, NO-EVICT, NO-TOUCH", 1, MANY, 0, RESP,
+     run_client},
+    {"COMMAND", "[subcommand [word ...]]", "the commands: COUNT, LIST, INFO, DOCS", 0, MANY, 0, RESP, run_command},
+    {"INFO", "[section ...]", "the server in figures", 0, MANY, 0, RESP, run_info},
+    {"CONFIG", "subcommand [word ...]", "GET pattern, SET maxmemory, RESETSTAT", 1, MANY, 0, RESP, run_config},
+    {"TIME", "", "the time of day: seconds, and microseconds of the next one", 0, 0, 0, RESP, run_time},
+    {"LASTSAVE", "", "when the server started, in seconds", 0, 0, 0, RESP, run_lastsave},
+    {"WAIT", "replicas timeout", "0, as there are no replicas", 2, 2, 0, RESP, run_wait},
+    {"FUNCTION", "subcommand [word ...]", "FLUSH: there are no functions", 1, MANY, 0, RESP, run_function},
+    {"RESET", "", "discards the transaction; the connection is as it was at its beginning", 0, 0, COMMAND_ALWAYS, RESP,
+     run_reset},
+    {"QUIT", "", "sends what is owed and closes the connection; an open transaction is discarded", 0, 0, COMMAND_ALWAYS,
+     RESP, run_quit_ok},
 #ifdef TXKV_FAULTS
-    {"LASTSEQ", "", "test build: sequence number of this connection's last commit", 0, 0, COMMAND_ALWAYS, run_lastseq},
-    {"SNAPSHOT", "", "test build: sequence number that the transaction reads as of", 0, 0, COMMAND_ALWAYS, run_snapshot},
+    {"LASTSEQ", "", "test build: sequence number of this connection's last commit", 0, 0, COMMAND_ALWAYS, BOTH, run_lastseq},
+    {"SNAPSHOT", "", "test build: sequence number that the transaction reads as of", 0, 0, COMMAND_ALWAYS, BOTH,
+     run_snapshot},
 #endif
 };
 
 #define TABLE_SIZE (sizeof(table) / sizeof(table[0]))
 
-const struct command *command_at(size_t index)
+const struct command *command_at(enum proto_kind kind, size_t index)
 {
-    return index < TABLE_SIZE ? &table[index] : NULL;
+    for (size_t i = 0; i < TABLE_SIZE; i++) {
+        if (table[i].protocols & kind && index-- == 0) {
+            return &table[i];
+        }
+    }
+    return NULL;
 }
 
 /* Clearing bit 5 of a byte gives 'G' for 'G' and 'g' alone, so eight letters are compared in any case at once. */
 #define FOLDED sizeof(uint64_t)
 
-static uint64_t fold(const char *name, size_t len)
+static uint64_t load(const char *at, size_t len)
 {
     uint64_t word = 0;
-    for (size_t i = 0; i < len; i++) {
-        word |= (uint64_t)(unsigned char)name[i] << 8 * i;
+    memcpy(&word, at, len);
+    return word;
+}
+
+/* Up to eight letters as a word; two loads that overlap where they must. */
+static inline uint64_t fold(const char *name, size_t len)
+{
+    uint64_t word = len == 1 ? (unsigned char)name[0] : 0;
+    if (len >= 4) {
+        word = load(name, 4) | load(name + len - 4, 4) << 8 * (len - 4);
+    } else if (len >= 2) {
+        word = load(name, 2) | load(name + len - 2, 2) << 8 * (len - 2);
     }
     return word & 0xdfdfdfdfdfdfdfdfULL;
 }
 
-static __attribute__((noinline)) const struct command *find_long(struct slice name)
+/* Open addressing by the first letters of a name; a name is looked for from its slot on to the first free one. */
+#define SLOTS 256U
+
+struct slot {
+    uint64_t folded;
+    size_t len;
+    const struct command *command; /* NULL: free */
+};
+
+static struct slot slots[2][SLOTS];
+
+static size_t slot_of(uint64_t folded, size_t len)
 {
-    for (size_t i = 0; i < TABLE_SIZE && name.len > 0; i++) {
-        if (strlen(table[i].name) == name.len && strncasecmp(table[i].name, name.data, name.len) == 0) {
-            return &table[i];
+    return (size_t)(((folded ^ len) * 0x9e3779b97f4a7c15ULL) >> 56);
+}
+
+static struct slot *slots_of(enum proto_kind kind)
+{
+    return slots[kind == PROTO_TEXT ? 0 : 1];
+}
+
+static __attribute__((noinline)) void fill_slots(void)
+{
+    for (size_t i = 0; i < 2 * TABLE_SIZE; i++) {
+        const struct command *c = &table[i / 2];
+        enum proto_kind kind = i % 2 == 0 ? PROTO_TEXT : PROTO_RESP;
+        size_t len = strlen(c->name);
+        uint64_t folded = fold(c->name, len < FOLDED ? len : FOLDED);
+        size_t at = slot_of(folded, len);
+        while (slots_of(kind)[at].command != NULL) {
+            at = (at + 1) % SLOTS;
+        }
+        if (c->protocols & kind) {
+            slots_of(kind)[at] = (struct slot){folded, len, c};
+        }
+    }
+}
+
+static __attribute__((noinline)) const struct command *find_further(enum proto_kind kind, struct slice name, uint64_t folded)
+{
+    static bool filled;
+    if (!filled) {
+        fill_slots();
+        filled = true;
+    }
+    const struct slot *of_kind = slots_of(kind);
+    for (size_t at = slot_of(folded, name.len); of_kind[at].command != NULL; at = (at + 1) % SLOTS) {
+        const struct slot *slot = &of_kind[at];
+        if (slot->folded == folded && slot->len == name.len &&
+            (name.len <= FOLDED || strncasecmp(slot->command->name, name.data, name.len) == 0)) {
+            return slot->command;
         }
     }
     return NULL;
 }
 
-const struct command *command_find(struct slice name)
+const struct command *command_find(enum proto_kind kind, struct slice name)
 {
-    static uint64_t folded[TABLE_SIZE];
-    static size_t lengths[TABLE_SIZE];
-    if (folded[0] == 0) {
-        for (size_t i = 0; i < TABLE_SIZE; i++) {
-            lengths[i] = strlen(table[i].name);
-            folded[i] = fold(table[i].name, lengths[i] < FOLDED ? lengths[i] : FOLDED);
+    uint64_t folded = fold(name.data, name.len < FOLDED ? name.len : FOLDED);
+    const struct slot *first = &slots_of(kind)[slot_of(folded, name.len)];
+    bool found = first->folded == folded && first->len == name.len && name.len - 1 < FOLDED;
+    return found ? first->command : find_further(kind, name, folded);
+}
+
+void command_keys(const struct command *c, struct command_keys *keys)
+{
+    static const struct {
+        unsigned flag;
+        struct command_keys keys;
+    } kinds[] = {{COMMAND_KEYS, {0, 1, true}}, {COMMAND_PAIRS, {0, 2, true}}, {COMMAND_KEY2, {2, 1, false}}, {COMMAND_KEY, {1, 1, false}}};
+    *keys = (struct command_keys){0, 1, false};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (c->flags & kinds[i].flag) {
+            *keys = kinds[i].keys;
+            return;
         }
     }
-    if (name.len == 0 || name.len > FOLDED) {
-        return find_long(name);
-    }
-    uint64_t wanted = fold(name.data, name.len);
-    for (size_t i = 0; i < TABLE_SIZE; i++) {
-        if (folded[i] == wanted && lengths[i] == name.len) {
-            return &table[i];
-        }
-    }
-    return NULL;
 }
 
 /* --- parsing --- */
@@ -470,7 +682,7 @@ static bool has_control(uint64_t word)
     return ((low | ((del - ones) & ~del)) & 0x80 * ones) != 0;
 }
 
-static int find_control(struct slice key)
+static inline __attribute__((always_inline)) int find_control(struct slice key)
 {
     size_t clean = 0;
     uint64_t word;
@@ -494,23 +706,48 @@ bool command_is_text_key(struct slice key)
     return key.len > 0 && find_control(key) < 0 && memchr(key.data, ' ', key.len) == NULL;
 }
 
-static int check_key(struct slice key, const struct command_limits *limits)
+/* Keys of the text protocol are words of a line; elsewhere they are any bytes, but for none at all. */
+static inline __attribute__((always_inline)) int check_one_key(const struct request *r, struct slice key,
+                                                               const struct command_limits *limits)
 {
-    if (key.len == 0 || find_control(key) >= 0) {
+    if (key.len == 0 || (r->proto->kind == PROTO_TEXT && find_control(key) >= 0)) {
         return ERR_SYNTAX;
     }
     return key.len > limits->key_bytes ? ERR_TOOBIG : 0;
 }
 
-static int check_args(const struct request *r, const struct command_limits *limits)
+static __attribute__((noinline)) int check_key(const struct request *r, struct slice key, const struct command_limits *limits)
 {
-    unsigned flags = r->command->flags;
-    size_t keys = flags & COMMAND_KEYS ? r->count : flags & COMMAND_KEY ? 1 : 0;
-    for (size_t i = 0; i < keys; i++) {
-        int rc = check_key(r->args[i], limits);
+    return check_one_key(r, key, limits);
+}
+
+/* Several keys, or pairs of keys and values. */
+static __attribute__((noinline)) int check_keys(const struct request *r, const struct command_limits *limits)
+{
+    struct command_keys keys;
+    command_keys(r->command, &keys);
+    size_t end = keys.open ? r->count : keys.count;
+    for (size_t i = 0; i < end; i += keys.step) {
+        int rc = check_key(r, r->args[i], limits);
         if (rc < 0) {
             return rc;
         }
+        if (keys.step == 2 && r->args[i + 1].len > limits->value_bytes) {
+            return ERR_TOOBIG;
+        }
+    }
+    return 0;
+}
+
+static int check_args(const struct request *r, const struct command_limits *limits)
+{
+    unsigned flags = r->command->flags;
+    if (flags & COMMAND_MORE_KEYS) {
+        return check_keys(r, limits);
+    }
+    int rc = flags & COMMAND_KEY ? check_one_key(r, r->args[0], limits) : 0;
+    if (rc < 0) {
+        return rc;
     }
     if (flags & COMMAND_REST) {
         return r->args[r->count - 1].len > limits->value_bytes ? ERR_TOOBIG : 0;
@@ -529,23 +766,28 @@ static int check_args(const struct request *r, const struct command_limits *limi
     return 0;
 }
 
+static bool is_counted(const struct request *r)
+{
+    const struct command *c = r->command;
+    return r->count >= c->args_min && r->count <= c->args_max && !(c->flags & COMMAND_PAIRS && r->count % 2 != 0);
+}
+
 void command_parse(struct request *r, const struct command_limits *limits, struct slice *words)
 {
     const struct raw_request *raw = &r->raw;
     r->args = words;
     r->count = 0;
-    r->command = command_find(raw->verb);
+    r->command = command_find(r->proto->kind, raw->verb);
     if (raw->too_long) {
         r->error = raw->no_memory ? ERR_FULL : ERR_TOOBIG;
-    } else if (raw->bad_cr || raw->verb.len == 0) {
+    } else if (raw->bad_cr || (raw->verb.len == 0 && r->proto->kind == PROTO_TEXT)) {
         r->error = ERR_SYNTAX;
     } else if (r->command == NULL) {
+        r->count = r->proto->split(raw, COMMAND_ARGS_MAX, false, words, r->unquoted);
         r->error = ERR_UNKNOWN;
     } else {
-        size_t max = r->command->args_max;
-        r->count = r->proto->split(raw, max, r->command->flags & COMMAND_REST, words, r->unquoted);
-        bool counted = r->count >= r->command->args_min && r->count <= max;
-        r->error = counted ? check_args(r, limits) : r->count > COMMAND_ARGS_MAX ? ERR_TOOBIG : ERR_SYNTAX;
+        r->count = r->proto->split(raw, r->command->args_max, r->command->flags & COMMAND_REST, words, r->unquoted);
+        r->error = is_counted(r) ? check_args(r, limits) : r->count > COMMAND_ARGS_MAX ? ERR_TOOBIG : ERR_SYNTAX;
     }
 }
 
@@ -561,10 +803,12 @@ static struct slice argument_name(const char *usage, size_t nth)
     return slice_of(at, strcspn(at, " ]"));
 }
 
-static void explain_key(struct slice key, const struct command *c, const struct command_limits *limits, char *why,
-                        size_t size)
+static void explain_key(const struct request *r, struct slice key, const struct command_limits *limits, char *why, size_t size)
 {
-    if (key.len == 0) {
+    const struct command *c = r->command;
+    if (key.len == 0 && r->proto->kind != PROTO_TEXT) {
+        snprintf(why, size, "a key has at least one byte");
+    } else if (key.len == 0) {
         snprintf(why, size, "%s got an empty key; one space stands between words: %s %s", c->name, c->name, c->usage);
     } else if (key.len > limits->key_bytes) {
         snprintf(why, size, "the key has %zu bytes; a key has at most %zu (--key-max)", key.len, limits->key_bytes);
@@ -602,12 +846,18 @@ static void explain_begin(const struct request *r, char *why, size_t size)
 static void explain_args(const struct request *r, const struct command_limits *limits, char *why, size_t size)
 {
     const struct command *c = r->command;
-    size_t keys = c->flags & COMMAND_KEYS ? r->count : c->flags & COMMAND_KEY ? 1 : 0;
-    for (size_t i = 0; i < keys; i++) {
-        if (check_key(r->args[i], limits) < 0) {
-            explain_key(r->args[i], c, limits, why, size);
+    struct command_keys keys;
+    command_keys(c, &keys);
+    size_t end = keys.open ? r->count : keys.count;
+    for (size_t i = 0; i < end; i += keys.step) {
+        if (check_key(r, r->args[i], limits) < 0) {
+            explain_key(r, r->args[i], limits, why, size);
             return;
         }
+    }
+    if (c->flags & COMMAND_PAIRS) {
+        snprintf(why, size, "a value has at most %zu bytes (--value-max)", limits->value_bytes);
+        return;
     }
     if (c->flags & COMMAND_REST) {
         snprintf(why, size, "the value has %zu bytes; a value has at most %zu (--value-max)", r->args[r->count - 1].len,
@@ -649,19 +899,52 @@ static void explain_unknown(struct slice verb, char *why, size_t size)
     snprintf(why, size, "there is no command %s; HELP lists the commands", shown);
 }
 
+/* In Redis's words, which clients look at. */
+static void explain_to_redis(const struct request *r, char *why, size_t size)
+{
+    size_t len;
+    if (r->command != NULL) {
+        len = (size_t)snprintf(why, size, "wrong number of arguments for '%s' command", r->command->name);
+        for (size_t i = sizeof("wrong number of arguments for"); i < size && i < len; i++) {
+            why[i] = (char)tolower((unsigned char)why[i]);
+        }
+        return;
+    }
+    int verb = r->raw.verb.len < 128 ? (int)r->raw.verb.len : 128;
+    len = (size_t)snprintf(why, size, "unknown command '%.*s', with args beginning with: ", verb, r->raw.verb.data);
+    size_t start = len;
+    for (size_t i = 0; i < r->count && len - start < 128 && len < size; i++) {
+        size_t most = 128 - (len - start);
+        size_t shown = r->args[i].len < most ? r->args[i].len : most;
+        len += (size_t)snprintf(why + len, size - len, "'%.*s' ", (int)shown, r->args[i].data);
+    }
+}
+
+/* Whether Redis has words for an error that command_parse found, which are not those of the text protocol. */
+static bool is_in_redis(const struct request *r)
+{
+    bool counted = r->command != NULL && (is_counted(r) || r->count > COMMAND_ARGS_MAX);
+    return r->proto->kind == PROTO_RESP && !r->raw.too_long && !counted;
+}
+
 void command_explain(const struct request *r, const struct command_limits *limits, char *why, size_t size)
 {
-    if (r->raw.no_memory) {
+    if (is_in_redis(r)) {
+        explain_to_redis(r, why, size);
+    } else if (r->raw.no_memory) {
         snprintf(why, size, "no memory to receive a line as long as this one; nothing of it was run");
     } else if (r->raw.too_long) {
-        snprintf(why, size, "the line has more than %zu bytes (key, value and 64)", command_line_max(limits));
+        bool line = r->proto->kind == PROTO_TEXT;
+        snprintf(why, size, line ? "the line has more than %zu bytes (key, value and 64)"
+                                 : "the request has more words than 1025, or more bytes than 2 MiB and the longest value (%zu)",
+                 line ? command_line_max(limits) : limits->value_bytes);
     } else if (r->raw.bad_cr) {
         snprintf(why, size, "a CR stands inside the line; a line ends with LF or CRLF and holds no other CR");
     } else if (r->raw.verb.len == 0) {
         snprintf(why, size, "a line begins with its command, not with a space");
     } else if (r->command == NULL) {
         explain_unknown(r->raw.verb, why, size);
-    } else if (r->count < r->command->args_min || r->count > r->command->args_max) {
+    } else if (!is_counted(r)) {
         explain_count(r, why, size);
     } else {
         explain_args(r, limits, why, size);

@@ -19,10 +19,16 @@ enum command_flag {
     COMMAND_ALWAYS = 16,  /* runs in a failed transaction as it does elsewhere */
     COMMAND_BEGINS = 32,  /* its arguments are a mode and an ID; a refusal of it outside a transaction opens a failed one */
     COMMAND_NUMBER = 64,  /* its second argument is an integer */
-    COMMAND_WRITES = 128, /* outside of a transaction it is a commit, of at most its own bytes */
+    COMMAND_WRITES = 128, /* outside of a transaction it is a commit, of at most its own bytes, but for GROWS */
     COMMAND_COMMITS = 256, /* ends a transaction by a commit */
     COMMAND_TOKEN = 512,   /* its argument is the ID of a transaction */
+    COMMAND_PAIRS = 1024,  /* its arguments are keys and values in turn */
+    COMMAND_KEY2 = 2048,   /* its second argument is a key too */
+    COMMAND_GROWS = 4096,  /* the value that it writes may be longer than what it was given */
 };
+
+#define COMMAND_MORE_KEYS (COMMAND_KEYS | COMMAND_PAIRS | COMMAND_KEY2)
+#define COMMAND_ANY_KEY (COMMAND_KEY | COMMAND_MORE_KEYS)
 
 struct command {
     const char *name;  /* in capitals */
@@ -30,7 +36,8 @@ struct command {
     const char *help;  /* one line */
     unsigned args_min;
     unsigned args_max;
-    unsigned flags; /* enum command_flag */
+    unsigned flags;     /* enum command_flag */
+    unsigned protocols; /* enum proto_kind: those that it serves; a name may have a row for each */
     void (*run)(struct session *s, const struct request *r);
 };
 
@@ -48,18 +55,27 @@ struct request {
     const struct command *command; /* NULL where no command has that name */
     const struct slice *args;
     size_t count; /* arguments */
-    uint32_t hash; /* of the first key, where the command has one */
+    uint32_t hash; /* of the first argument, where that is a key */
     int error;     /* 0, or why it cannot run; command_explain says it in words */
     const struct proto *proto; /* that it came by */
     char *unquoted;            /* PROTO_INLINE_MAX bytes for quoted words; may be NULL for the text protocol */
     struct raw_request raw;
 };
 
-/* The command of a name in whatever case, or NULL. */
-const struct command *command_find(struct slice name);
+/* A protocol's command of a name in whatever case, or NULL. */
+const struct command *command_find(enum proto_kind kind, struct slice name);
 
-/* The table's commands in its order; NULL past the end. */
-const struct command *command_at(size_t index);
+/* A protocol's commands in the order of the table; NULL past the end. */
+const struct command *command_at(enum proto_kind kind, size_t index);
+
+/* Which arguments of a command are keys. */
+struct command_keys {
+    size_t count; /* how many */
+    size_t step;  /* from one to the next */
+    bool open;    /* as many as there are arguments, instead of `count` */
+};
+
+void command_keys(const struct command *c, struct command_keys *keys);
 
 /* The longest line, without its end, that can hold a command within the limits. */
 size_t command_line_max(const struct command_limits *limits);

@@ -176,7 +176,7 @@ static enum decoded end_of_request(struct decoder *d, struct slice bytes, size_t
 static enum decoded wait_for(struct decoder *d, size_t at, size_t need)
 {
     d->scanned = at;
-    d->need = need + (FAULT(split_sensitive) && need == 9 ? 1 : 0);
+    d->need = need + (FAULT(split_sensitive) && need == 14 ? 1 : 0);
     return DECODED_MORE;
 }
 
@@ -511,6 +511,7 @@ static const struct {
     [ERR_ORDINAL_CONFLICT] = {"CONFLICT", NULL},
     [ERR_ORDINAL_ABORTED] = {"ABORTED", NULL},
     [ERR_ORDINAL_EXPIRED] = {"EXPIRED", NULL},
+    [ERR_ORDINAL_DONE] = {"DONE", NULL},
     [ERR_ORDINAL_TOOBIG] = {"TOOBIG", NULL},
     [ERR_ORDINAL_FULL] = {"OOM", "command not allowed when used memory > 'maxmemory'."},
     [ERR_ORDINAL_READONLY] = {"READONLY", NULL},

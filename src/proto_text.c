@@ -37,7 +37,7 @@ static bool begins_like_http(struct slice tail)
 /* What can be told from the first bytes of a connection, before a line end has come. */
 static bool is_foreign_start(struct slice bytes)
 {
-    return bytes.data[0] == 0x16 || bytes.data[0] == '*' || (bytes.len >= 4 && memcmp(bytes.data, "SSH-", 4) == 0);
+    return bytes.data[0] == 0x16 || (bytes.len >= 4 && memcmp(bytes.data, "SSH-", 4) == 0);
 }
 
 /* --- decoding --- */
@@ -120,8 +120,14 @@ static enum decoded end_of_long_line(struct decoder *d, size_t consumed, struct 
 static enum decoded decode(struct decoder *d, struct slice bytes, size_t line_max, struct raw_request *out)
 {
     *out = (struct raw_request){0};
-    if (bytes.len > 0 && !d->began && !d->skipping && is_foreign_start(bytes)) {
-        return DECODED_FOREIGN;
+    if (bytes.len > 0 && !d->began && !d->skipping) {
+        if (bytes.data[0] == '*') {
+            out->other = &proto_resp2;
+            return DECODED_OTHER;
+        }
+        if (is_foreign_start(bytes)) {
+            return DECODED_FOREIGN;
+        }
     }
     const char *from = bytes.data + d->scanned;
     const char *lf = bytes.len > d->scanned ? memchr(from, '\n', bytes.len - d->scanned) : NULL;

@@ -282,6 +282,7 @@ static int listen_default(struct server *server, int port, int *bound)
             return complain("127.0.0.1", port, rc);
         }
         *bound = bound_port(&server->listeners[0].tcp);
+        server->engine.port = (uint16_t)*bound;
         rc = listen_tcp(server, "::1", *bound);
         if (rc == 0 || rc == UV_EADDRNOTAVAIL || rc == UV_EAFNOSUPPORT) {
             return 0;
@@ -362,6 +363,7 @@ static int listen_all(struct server *server, char *where, size_t size)
             return complain(o->binds[i], port, rc);
         }
         port = bound_port(&server->listeners[server->listener_count - 1].tcp);
+        server->engine.port = (uint16_t)port;
         size_t len = strlen(where);
         bool is6 = strchr(o->binds[i], ':') != NULL;
         snprintf(where + len, size - len, "%s%s%s%s:%d", i == 0 ? "" : ", ", is6 ? "[" : "", o->binds[i], is6 ? "]" : "",
@@ -400,6 +402,13 @@ static size_t connections_allowed(const struct options *o)
     return wanted < room ? wanted : room;
 }
 
+static int64_t wall_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 static int init_engine(struct server *server)
 {
     const struct options *o = server->options;
@@ -414,6 +423,9 @@ static int init_engine(struct server *server)
     e->store.outcomes.keep = o->outcome_keep_seconds;
     e->plain_mode = o->serializable ? TXN_SERIALIZABLE : TXN_PLAIN;
     e->quiet_transactions = o->quiet_transactions;
+    e->binary = o->data != NULL;
+    e->wall_us = wall_us;
+    e->started_us = wall_us();
     return 0;
 }
 

@@ -18,6 +18,7 @@ int engine_init(struct engine *e)
                    .pending_bytes = (size_t)1 << 20},
         .plain_mode = TXN_PLAIN,
     };
+    txn_init(&e->single);
     return store_init(&e->store, &e->store_limits, STORE_PARTITION_BITS);
 }
 
@@ -140,7 +141,9 @@ static size_t record_bytes(const struct session *s, const struct request *r)
         bool records = s->txn.writes + s->txn.flushed > 0 || s->txn.outcome != NULL;
         return r->command->flags & COMMAND_COMMITS && records ? store_commit_bytes(&s->txn) : 0;
     }
-    return r->command->flags & COMMAND_WRITES ? store_command_bytes(r->raw.consumed) : 0;
+    size_t grown = r->command->flags & COMMAND_GROWS ? s->engine->limits.command.value_bytes : 0;
+    size_t operations = r->command->flags & COMMAND_MORE_KEYS ? r->count * RECORD_OP_BYTES_MAX : 0;
+    return r->command->flags & COMMAND_WRITES ? store_command_bytes(r->raw.consumed + grown + operations) : 0;
 }
 
 bool session_admits(struct session *s, const struct request *r)
@@ -206,7 +209,8 @@ void errand_done(struct errand *errand, int err, const char *text, void (*wake)(
 
 void session_init(struct session *s, struct engine *engine)
 {
-    *s = (struct session){.engine = engine, .proto = &proto_text};
+    *s = (struct session){.engine = engine, .proto = &proto_text, .id = ++engine->sessions};
+    engine->sessions_now++;
     buf_init(&s->in);
     buf_init(&s->out);
     txn_init(&s->txn);
@@ -216,9 +220,17 @@ void session_deinit(struct session *s)
 {
     assert(!s->ready && s->group_requests == 0);
     session_unwait(s);
-    store_rollback(&s->engine->store, &s->txn);
+    session_reset(s);
+    s->engine->sessions_now--;
     buf_deinit(&s->in);
     buf_deinit(&s->out);
+}
+
+void session_reset(struct session *s)
+{
+    store_rollback(&s->engine->store, &s->txn);
+    mem_free(s->name);
+    s->name = NULL;
 }
 
 size_t session_pending(const struct session *s)
@@ -234,22 +246,34 @@ bool session_can_run(const struct session *s)
 
 struct txn *session_txn(struct session *s)
 {
-    return s->txn.state == TXN_OPEN ? &s->txn : NULL;
+    return s->txn.state == TXN_OPEN ? &s->txn : s->scope;
 }
 
-void session_answer(struct session *s, int rc)
+/* An error makes the transaction fail. */
+static void fail_transaction(struct session *s, const char *code, const char *text)
 {
-    s->answer_failed = s->answer_failed || rc < 0;
+    if (s->txn.state == TXN_OPEN && !FAULT(failed_transaction_commits)) {
+        char why[sizeof(s->txn.why)];
+        snprintf(why, sizeof(why), "%s%s%s", code, code[0] == '\0' ? "" : " ", text);
+        store_fail(&s->engine->store, &s->txn, ERR_ABORTED, why);
+    }
 }
 
 void session_error(struct session *s, int err, const char *text)
 {
     session_answer(s, s->proto->error(&s->out, err, text));
-    if (s->txn.state == TXN_OPEN && !FAULT(failed_transaction_commits)) {
-        char why[sizeof(s->txn.why)];
-        snprintf(why, sizeof(why), "%s %s", err_word(err), text);
-        store_fail(&s->engine->store, &s->txn, ERR_ABORTED, why);
-    }
+    fail_transaction(s, err_word(err), text);
+}
+
+void session_complain(struct session *s, const char *text)
+{
+    session_answer(s, s->proto->complaint(&s->out, text));
+    fail_transaction(s, "", text);
+}
+
+void session_uncarried(struct session *s)
+{
+    session_error(s, ERR_BINARY, "the value holds CR or LF, which a line cannot carry; read it through RESP");
 }
 
 /* Any command in a failed transaction: nothing runs until COMMIT or ROLLBACK ends it. */
@@ -273,7 +297,7 @@ static void run_failed(struct session *s, const struct request *r)
 
 static void run_wrong(struct session *s, const struct request *r)
 {
-    char why[256];
+    char why[448];
     bool begins = r->command != NULL && r->command->flags & COMMAND_BEGINS;
     command_explain(r, &s->engine->limits.command, why, sizeof(why));
     session_error(s, r->error, why);

@@ -36,6 +36,14 @@ struct engine {
     struct session_limits limits;
     enum txn_mode plain_mode; /* what a bare BEGIN opens */
     bool quiet_transactions;  /* BEGIN, COMMIT and ROLLBACK that succeed are not answered */
+    bool binary;              /* values may hold CR or LF: they came by RESP, or from the disk */
+    struct txn single;        /* of a command that makes several changes outside of a transaction */
+    int64_t (*wall_us)(void); /* the time of day, since 1970; NULL: always 0 */
+    int64_t started_us;       /* by it */
+    uint64_t sessions;        /* so far */
+    uint64_t sessions_now;
+    uint64_t requests;        /* so far */
+    uint16_t port;            /* that is listened on; 0 where none is */
     char unquoted[PROTO_INLINE_MAX]; /* words of the one quoted line that may stand in a tick's group */
 };
 
@@ -71,6 +79,9 @@ struct session {
     size_t decoded; /* bytes of `in` behind its head that belong to requests not yet run */
     struct decoder decoder;
     struct txn txn;
+    struct txn *scope;        /* of the command that runs, outside of a transaction; or NULL */
+    uint64_t id;
+    char *name;               /* owned; that the client gave itself, or NULL */
     bool in_ended;  /* the client sends nothing more */
     bool answer_failed;       /* an answer did not fit into memory */
     size_t unsent;            /* bytes handed to the kernel's queue by the owner and not taken yet */
@@ -135,13 +146,50 @@ void errand_done(struct errand *errand, int err, const char *text, void (*wake)(
 /* Leaves an errand; the session runs nothing until it is done. */
 void session_ask(struct session *s, enum errand_kind kind, struct slice name);
 
-/* The transaction that a command runs in, or NULL outside of one. */
+/* The transaction that a command runs in, the client's or its own; or NULL. */
 struct txn *session_txn(struct session *s);
 
 /* Answers an error; inside a transaction it fails. text says what is wrong and what would be right. */
 void session_error(struct session *s, int err, const char *text);
 
+/* Answers an error whose code is the first word of text. As session_error. */
+void session_complain(struct session *s, const char *text);
+
+/* Discards the transaction and what the client has said of itself. */
+void session_reset(struct session *s);
+
 /* Notes whether an answer could be written. */
-void session_answer(struct session *s, int rc);
+static inline void session_answer(struct session *s, int rc)
+{
+    s->answer_failed = s->answer_failed || rc < 0;
+}
+
+/* Whether the protocol can carry a value; and the answer where it cannot. */
+static inline bool session_carries(const struct session *s, struct slice value)
+{
+    return !s->engine->binary || s->proto->carries == NULL || s->proto->carries(value);
+}
+
+void session_uncarried(struct session *s);
+
+/* Answers a value. */
+static inline void session_value(struct session *s, struct slice value)
+{
+    if (session_carries(s, value)) {
+        session_answer(s, s->proto->value(&s->out, value));
+    } else {
+        session_uncarried(s);
+    }
+}
+
+/* Answers what store_get found, which is no error: a value, or that there is none. */
+static inline void session_found(struct session *s, int found, struct slice value)
+{
+    if (found == 1) {
+        session_value(s, value);
+    } else {
+        session_answer(s, s->proto->absent(&s->out));
+    }
+}
 
 #endif

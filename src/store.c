@@ -315,21 +315,32 @@ static struct entry *find_as_of(struct store *st, const struct txn *t, struct sl
     return e == NULL || entry_is_tombstone(e) ? NULL : e;
 }
 
-int store_get(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice *value)
+static int get_inside(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice *value)
 {
-    if (t != NULL) {
-        enum txn_hit hit = txn_find(t, key, hash, value);
-        if (hit != TXN_MISS) {
-            return hit == TXN_VALUE;
-        }
+    enum txn_hit hit = txn_find(t, key, hash, value);
+    if (hit != TXN_MISS) {
+        return hit == TXN_VALUE;
     }
     struct entry *e = find_as_of(st, t, key, hash);
-    if (t != NULL && (e != NULL || !FAULT(absence_not_marked))) {
+    if (e != NULL || !FAULT(absence_not_marked)) {
         int rc = txn_mark(t, &st->limits->txn, key, hash);
         if (rc < 0) {
             return rc;
         }
     }
+    if (e == NULL) {
+        return 0;
+    }
+    *value = entry_value(e);
+    return 1;
+}
+
+int store_get(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice *value)
+{
+    if (t != NULL) {
+        return get_inside(st, t, key, hash, value);
+    }
+    struct entry *e = find_as_of(st, NULL, key, hash);
     if (e == NULL) {
         return 0;
     }

@@ -43,7 +43,7 @@ static void prefetch(struct tick *t)
     struct engine *engine = t->owners[0]->engine;
     for (size_t i = 0; i < t->count; i++) {
         struct request *r = &t->requests[i];
-        if (r->error == 0 && r->command->flags & COMMAND_KEY) {
+        if (r->error == 0 && r->command->flags & COMMAND_ANY_KEY) {
             r->hash = hash_of(r->args[0]);
             hashes[count++] = r->hash;
         }
@@ -88,6 +88,7 @@ static void execute(struct tick *t)
 static void run_group(struct tick *t)
 {
     if (t->count > 0) {
+        t->owners[0]->engine->requests += t->count;
         prefetch(t);
         execute(t);
     }
@@ -95,14 +96,16 @@ static void run_group(struct tick *t)
     t->words_used = 0;
 }
 
-static void group_add(struct tick *t, struct session *s, const struct raw_request *raw)
+/* Takes the request that was decoded into the group's next place. */
+static void group_add(struct tick *t, struct session *s)
 {
     struct request *r = &t->requests[t->count];
-    *r = (struct request){.raw = *raw, .proto = s->proto, .unquoted = s->engine->unquoted};
+    r->proto = s->proto;
+    r->unquoted = s->engine->unquoted;
     command_parse(r, &s->engine->limits.command, t->words + t->words_used);
     t->words_used += r->count <= COMMAND_ARGS_MAX ? r->count : COMMAND_ARGS_MAX;
     t->owners[t->count++] = s;
-    s->decoded += raw->consumed;
+    s->decoded += r->raw.consumed;
     s->group_requests++;
     if (t->count == TICK_GROUP || t->words_used + COMMAND_ARGS_MAX > sizeof(t->words) / sizeof(t->words[0])) {
         run_group(t);
@@ -117,49 +120,80 @@ struct share {
     size_t out_limit;
 };
 
+/* What a decoder must be again if what it decoded next cannot run yet. */
+struct place {
+    bool began;
+    bool inside; /* of a request, or dropping one: `decoder` is what it was */
+    struct decoder decoder;
+};
+
+static inline void keep_place(struct place *p, const struct decoder *d)
+{
+    p->began = d->began;
+    p->inside = d->scanned > 0 || d->skipping;
+    if (p->inside) {
+        p->decoder = *d;
+    }
+}
+
+static void go_back(struct session *s, const struct place *p)
+{
+    s->decoder = p->inside ? p->decoder : (struct decoder){.began = p->began};
+    s->decoder.scanned = 0;
+    s->more = true;
+}
+
+/* What changes the decoder's state or drops bytes, which cannot be taken back, or needs the one place for quoted words: what
+ * stands before must have run. */
+static bool take_alone(struct tick *t, struct session *s, enum decoded what, const struct raw_request *raw,
+                       const struct place *place)
+{
+    run_group(t);
+    if (!may_run(s)) {
+        go_back(s, place);
+        return false;
+    }
+    if (what == DECODED_FOREIGN || what == DECODED_BROKEN) {
+        session_refuse(s, raw);
+        return false;
+    }
+    if (what == DECODED_REQUEST) {
+        t->requests[0].raw = *raw;
+        group_add(t, s);
+        run_group(t);
+    } else {
+        buf_consume(&s->in, raw->consumed);
+    }
+    return true;
+}
+
 /* Decodes one request into the group. False when the session has nothing more to run now. */
 static bool take_one(struct tick *t, struct session *s, struct share *share)
 {
-    struct raw_request raw;
+    struct raw_request *raw = &t->requests[t->count].raw;
+    struct place place;
     if (buf_len(&s->in) == s->decoded) {
         return false;
     }
     struct slice bytes = slice_of(buf_head(&s->in) + s->decoded, buf_len(&s->in) - s->decoded);
-    struct decoder before = s->decoder;
-    enum decoded what = s->proto->decode(&s->decoder, bytes, command_line_max(&s->engine->limits.command), &raw);
+    keep_place(&place, &s->decoder);
+    enum decoded what = s->proto->decode(&s->decoder, bytes, command_line_max(&s->engine->limits.command), raw);
     if (what == DECODED_MORE) {
         return false;
     }
     if (what == DECODED_OTHER) {
-        s->proto = raw.other;
+        s->proto = raw->other;
+        s->engine->binary = true;
         return true;
     }
     share->requests++;
-    share->in_bytes += raw.consumed;
-    if (what == DECODED_REQUEST && !raw.too_long && !raw.quoted) {
-        group_add(t, s, &raw);
+    share->in_bytes += raw->consumed;
+    if (what == DECODED_REQUEST && !raw->too_long && !raw->quoted) {
+        group_add(t, s);
         return true;
     }
-    /* The rest changes the decoder's state or drops bytes, which cannot be taken back, or needs the one place for quoted
-     * words: what stands before must have run. */
-    run_group(t);
-    if (!may_run(s)) {
-        s->decoder = before;
-        s->decoder.scanned = 0;
-        s->more = true;
-        return false;
-    }
-    if (what == DECODED_FOREIGN || what == DECODED_BROKEN) {
-        session_refuse(s, &raw);
-        return false;
-    }
-    if (what == DECODED_REQUEST) {
-        group_add(t, s, &raw);
-        run_group(t);
-    } else {
-        buf_consume(&s->in, raw.consumed);
-    }
-    return true;
+    const struct raw_request alone = *raw;
+    return take_alone(t, s, what, &alone, &place);
 }
 
 /* True when it stopped with requests that may still be runnable. */

@@ -20,8 +20,8 @@ static void offer(struct found *f, struct slice candidate)
 
 static void offer_commands(struct found *f)
 {
-    for (size_t i = 0; command_at(i) != NULL; i++) {
-        offer(f, slice_str(command_at(i)->name));
+    for (size_t i = 0; command_at(PROTO_TEXT, i) != NULL; i++) {
+        offer(f, slice_str(command_at(PROTO_TEXT, i)->name));
     }
 }
 
@@ -50,7 +50,7 @@ size_t complete_find(struct slice text, struct slice matches[COMPLETE_MAX], size
     } else {
         size_t verb_len = (size_t)(space - text.data);
         f.word = slice_of(space + 1, text.len - verb_len - 1);
-        const struct command *command = command_find(slice_of(text.data, verb_len));
+        const struct command *command = command_find(PROTO_TEXT, slice_of(text.data, verb_len));
         if (command != NULL) {
             offer_usage(&f, command->usage);
         }

@@ -12,7 +12,7 @@
  * may hold anything. A single word is taken as a whole line. */
 static bool words_hold(char **words, size_t count)
 {
-    const struct command *command = command_find(slice_str(words[0]));
+    const struct command *command = command_find(PROTO_TEXT, slice_str(words[0]));
     size_t rest = count; /* index of the first word that belongs to a value */
     if (command != NULL && command->flags & COMMAND_REST) {
         rest = command->args_max;

@@ -98,8 +98,8 @@ static void send_line(struct prompt *p, struct slice line)
 static void print_help(struct slice name)
 {
     bool any = false;
-    for (size_t i = 0; command_at(i) != NULL; i++) {
-        const struct command *command = command_at(i);
+    for (size_t i = 0; command_at(PROTO_TEXT, i) != NULL; i++) {
+        const struct command *command = command_at(PROTO_TEXT, i);
         if (name.len == 0 ||
             (name.len == strlen(command->name) && strncasecmp(name.data, command->name, name.len) == 0)) {
             printf("%-10s %-36s %s\n", command->name, command->usage, command->help);
@@ -127,7 +127,7 @@ static struct slice verb_of(struct slice line)
 static struct slice trim(const char *line)
 {
     struct slice all = slice_str(line);
-    const struct command *command = command_find(verb_of(all));
+    const struct command *command = command_find(PROTO_TEXT, verb_of(all));
     if (command == NULL || !(command->flags & COMMAND_REST)) {
         while (all.len > 0 && all.data[all.len - 1] == ' ') {
             all.len--;

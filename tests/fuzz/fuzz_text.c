@@ -56,7 +56,7 @@ static void decode_all(const uint8_t *data, size_t size, size_t most, uint64_t s
             struct slice bytes = guard_copy(&guard, slice_of(held, held_len));
             enum decoded what = proto_text.decode(&d, bytes, LINE_MAX_BYTES, &raw);
             note(t, what, &raw);
-            if (what == DECODED_FOREIGN) {
+            if (what == DECODED_FOREIGN || what == DECODED_OTHER) {
                 return;
             }
             if (what == DECODED_MORE) {

@@ -228,7 +228,6 @@ static const struct {
     {"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n" BODY, 0},
     {"TLS hello", tls_hello, sizeof(tls_hello) - 1},
     {"SSH banner", "SSH-2.0-OpenSSH_9.2\r\n" BODY, 0},
-    {"RESP", "*1\r\n$4\r\nPING\r\n" BODY, 0},
 };
 
 static void expect_refused(const struct server *s, struct client *c, const char *name)

@@ -25,10 +25,10 @@ static void escape_bars(char *out, size_t size, const char *text)
     out[used] = '\0';
 }
 
-static bool write_command(size_t index, char *row, size_t size)
+static bool write_command_of(enum proto_kind kind, size_t index, char *row, size_t size)
 {
     char usage[256];
-    const struct command *c = command_at(index);
+    const struct command *c = command_at(kind, index);
     if (c == NULL || strncmp(c->help, "test build:", 11) == 0) {
         return false;
     }
@@ -36,6 +36,16 @@ static bool write_command(size_t index, char *row, size_t size)
     bool bare = usage[0] == '\0';
     snprintf(row, size, "| `%s` |%s%s%s | %s |", c->name, bare ? "" : " `", usage, bare ? "" : "`", c->help);
     return true;
+}
+
+static bool write_command(size_t index, char *row, size_t size)
+{
+    return write_command_of(PROTO_TEXT, index, row, size);
+}
+
+static bool write_resp_command(size_t index, char *row, size_t size)
+{
+    return write_command_of(PROTO_RESP, index, row, size);
 }
 
 static bool write_error(size_t index, char *row, size_t size)
@@ -92,7 +102,8 @@ int tables_compare(const char *path)
         return -1;
     }
     int commands = compare_table(file, path, "| Command | Arguments | What it does, or answers |", write_command);
+    int resp = compare_table(file, path, "| RESP command | Arguments | What it does, or answers |", write_resp_command);
     int errors = compare_table(file, path, "| Answer begins with | Meaning |", write_error);
     fclose(file);
-    return commands <= 0 || errors <= 0 ? -1 : commands + errors;
+    return commands <= 0 || resp <= 0 || errors <= 0 ? -1 : commands + resp + errors;
 }

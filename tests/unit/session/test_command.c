@@ -12,19 +12,23 @@
 
 /* --- the table, command_at --- */
 
+static const enum proto_kind kinds[] = {PROTO_TEXT, PROTO_RESP};
+
 /* The decoder remembers so many bytes of an over-long line; the verb and what shows its end must be among them. */
 #define NAME_MAX_LETTERS (sizeof(((struct decoder *)0)->verb) - 1)
 
-Test(table, names_are_unique_capitals_of_at_most_15_letters)
+Test(table, names_are_capitals_and_unique_in_each_protocol)
 {
-    for (size_t i = 0; command_at(i) != NULL; i++) {
-        const char *name = command_at(i)->name;
-        cr_assert(strlen(name) >= 1 && strlen(name) <= NAME_MAX_LETTERS, "%s", name);
-        for (const char *c = name; *c != '\0'; c++) {
-            cr_assert(isupper((unsigned char)*c), "%s", name);
-        }
-        for (size_t j = 0; j < i; j++) {
-            cr_assert_str_neq(name, command_at(j)->name);
+    for (int k = 0; k < 2; k++) {
+        for (size_t i = 0; command_at(kinds[k], i) != NULL; i++) {
+            const char *name = command_at(kinds[k], i)->name;
+            cr_assert(strlen(name) >= 1 && strlen(name) <= NAME_MAX_LETTERS, "%s", name);
+            for (const char *c = name; *c != '\0'; c++) {
+                cr_assert(isupper((unsigned char)*c), "%s", name);
+            }
+            for (size_t j = 0; j < i; j++) {
+                cr_assert_str_neq(name, command_at(kinds[k], j)->name);
+            }
         }
     }
 }
@@ -32,12 +36,12 @@ Test(table, names_are_unique_capitals_of_at_most_15_letters)
 Test(table, ends_with_null_and_stays_at_it)
 {
     size_t count = 0;
-    while (command_at(count) != NULL) {
+    while (command_at(PROTO_TEXT, count) != NULL) {
         count++;
     }
     cr_assert_geq(count, 17u);
-    cr_assert_null(command_at(count + 1));
-    cr_assert_null(command_at(SIZE_MAX));
+    cr_assert_null(command_at(PROTO_TEXT, count + 1));
+    cr_assert_null(command_at(PROTO_TEXT, SIZE_MAX));
 }
 
 /* Arguments that a usage such as "key [by]" shows: at least, and at most. */
@@ -63,37 +67,50 @@ static void count_usage(const char *usage, unsigned *min, unsigned *max)
 
 Test(table, usages_show_as_many_arguments_as_are_taken)
 {
-    for (size_t i = 0; command_at(i) != NULL; i++) {
-        const struct command *c = command_at(i);
-        unsigned min, max;
-        count_usage(c->usage, &min, &max);
-        cr_assert_eq(min, c->args_min, "%s %s", c->name, c->usage);
-        cr_assert_eq(max, c->args_max, "%s %s", c->name, c->usage);
-        cr_assert_leq(c->args_min, c->args_max);
-        cr_assert_leq(c->args_max, (unsigned)COMMAND_ARGS_MAX);
+    for (int k = 0; k < 2; k++) {
+        for (size_t i = 0; command_at(kinds[k], i) != NULL; i++) {
+            const struct command *c = command_at(kinds[k], i);
+            unsigned min, max;
+            count_usage(c->usage, &min, &max);
+            cr_assert_eq(min, c->args_min, "%s %s", c->name, c->usage);
+            cr_assert_eq(max, c->args_max, "%s %s", c->name, c->usage);
+            cr_assert_leq(c->args_min, c->args_max);
+            cr_assert_leq(c->args_max, (unsigned)COMMAND_ARGS_MAX);
+        }
     }
 }
 
 Test(table, every_command_has_a_function_and_one_line_of_help)
 {
-    for (size_t i = 0; command_at(i) != NULL; i++) {
-        const struct command *c = command_at(i);
-        cr_assert_not_null(c->run);
-        cr_assert_gt(strlen(c->help), 3u);
-        cr_assert_null(strpbrk(c->help, "\r\n"));
-        cr_assert_lt(strlen(c->name) + strlen(c->usage) + strlen(c->help), 500u);
+    for (int k = 0; k < 2; k++) {
+        for (size_t i = 0; command_at(kinds[k], i) != NULL; i++) {
+            const struct command *c = command_at(kinds[k], i);
+            cr_assert_not_null(c->run);
+            cr_assert_gt(strlen(c->help), 3u);
+            cr_assert_null(strpbrk(c->help, "\r\n"));
+            cr_assert_lt(strlen(c->name) + strlen(c->usage) + strlen(c->help), 500u);
+        }
     }
 }
 
 Test(table, flags_agree_with_the_usage)
 {
-    for (size_t i = 0; command_at(i) != NULL; i++) {
-        const struct command *c = command_at(i);
-        bool key = strncmp(c->usage, "key", 3) == 0;
-        bool keys = strstr(c->usage, "...") != NULL;
-        cr_assert_eq((c->flags & COMMAND_KEYS) != 0, keys, "%s", c->name);
-        cr_assert_eq((c->flags & COMMAND_KEY) != 0, key && !keys, "%s", c->name);
-        cr_assert_eq((c->flags & COMMAND_REST) != 0, strstr(c->usage, "value") != NULL, "%s", c->name);
+    for (int k = 0; k < 2; k++) {
+        for (size_t i = 0; command_at(kinds[k], i) != NULL; i++) {
+            const struct command *c = command_at(kinds[k], i);
+            struct command_keys keys;
+            command_keys(c, &keys);
+            bool key = strncmp(c->usage, "key", 3) == 0;
+            bool pairs = strstr(c->usage, "key value ...") != NULL;
+            bool all = strstr(c->usage, "key ...") != NULL;
+            cr_assert_eq((c->flags & COMMAND_KEYS) != 0, all, "%s", c->name);
+            cr_assert_eq((c->flags & COMMAND_PAIRS) != 0, pairs, "%s", c->name);
+            cr_assert_eq((c->flags & COMMAND_KEY) != 0, key && !all && !pairs, "%s", c->name);
+            cr_assert_eq((c->flags & COMMAND_KEY2) != 0, strstr(c->usage, "key newkey") != NULL, "%s", c->name);
+            cr_assert_eq((c->flags & COMMAND_REST) != 0, strstr(c->usage, "value") != NULL && !pairs, "%s", c->name);
+            cr_assert_eq(keys.open || keys.count > 0, key, "%s", c->name);
+            cr_assert(c->args_min >= (keys.open ? keys.step : keys.count), "%s", c->name);
+        }
     }
 }
 
@@ -101,31 +118,35 @@ Test(table, flags_agree_with_the_usage)
 
 Test(find, in_any_case)
 {
-    for (size_t i = 0; command_at(i) != NULL; i++) {
-        const char *name = command_at(i)->name;
-        size_t len = strlen(name);
-        for (unsigned mask = 0; mask < 1u << len; mask++) {
-            char mixed[NAME_MAX_LETTERS + 1] = {0};
-            for (size_t j = 0; j < len; j++) {
-                mixed[j] = (char)(mask >> j & 1u ? tolower((unsigned char)name[j]) : name[j]);
+    for (int k = 0; k < 2; k++) {
+        for (size_t i = 0; command_at(kinds[k], i) != NULL; i++) {
+            const char *name = command_at(kinds[k], i)->name;
+            size_t len = strlen(name);
+            for (unsigned mask = 0; mask < 1u << len; mask++) {
+                char mixed[NAME_MAX_LETTERS + 1] = {0};
+                for (size_t j = 0; j < len; j++) {
+                    mixed[j] = (char)(mask >> j & 1u ? tolower((unsigned char)name[j]) : name[j]);
+                }
+                cr_assert_eq(command_find(kinds[k], slice_of(mixed, len)), command_at(kinds[k], i), "%s", mixed);
             }
-            cr_assert_eq(command_find(slice_of(mixed, len)), command_at(i), "%s", mixed);
         }
     }
 }
 
 Test(find, no_other_byte_passes_for_a_letter)
 {
-    for (size_t i = 0; command_at(i) != NULL; i++) {
-        size_t len = strlen(command_at(i)->name);
-        for (size_t j = 0; j < len; j++) {
-            for (int c = 0; c < 256; c++) {
-                char name[NAME_MAX_LETTERS + 1] = {0};
-                memcpy(name, command_at(i)->name, len);
-                name[j] = (char)c;
-                const struct command *found = command_find(slice_of(name, len));
-                cr_assert(found == NULL || (strncasecmp(found->name, name, len) == 0 && strlen(found->name) == len),
-                          "byte 0x%02x in the place of %zu of %s", (unsigned)c, j, command_at(i)->name);
+    for (int k = 0; k < 2; k++) {
+        for (size_t i = 0; command_at(kinds[k], i) != NULL; i++) {
+            size_t len = strlen(command_at(kinds[k], i)->name);
+            for (size_t j = 0; j < len; j++) {
+                for (int c = 0; c < 256; c++) {
+                    char name[NAME_MAX_LETTERS + 1] = {0};
+                    memcpy(name, command_at(kinds[k], i)->name, len);
+                    name[j] = (char)c;
+                    const struct command *found = command_find(kinds[k], slice_of(name, len));
+                    cr_assert(found == NULL || (strncasecmp(found->name, name, len) == 0 && strlen(found->name) == len),
+                              "byte 0x%02x in the place of %zu of %s", (unsigned)c, j, command_at(kinds[k], i)->name);
+                }
             }
         }
     }
@@ -133,18 +154,18 @@ Test(find, no_other_byte_passes_for_a_letter)
 
 Test(find, nothing_shorter_or_longer)
 {
-    for (size_t i = 0; command_at(i) != NULL; i++) {
+    for (size_t i = 0; command_at(PROTO_TEXT, i) != NULL; i++) {
         char name[32] = {0};
-        size_t len = strlen(command_at(i)->name);
-        memcpy(name, command_at(i)->name, len);
-        cr_assert_null(command_find(slice_of(name, len - 1)), "%s", name);
-        cr_assert_null(command_find(slice_of(name, len + 1)), "%s and a NUL", name);
+        size_t len = strlen(command_at(PROTO_TEXT, i)->name);
+        memcpy(name, command_at(PROTO_TEXT, i)->name, len);
+        cr_assert_null(command_find(PROTO_TEXT, slice_of(name, len - 1)), "%s", name);
+        cr_assert_null(command_find(PROTO_TEXT, slice_of(name, len + 1)), "%s and a NUL", name);
         name[len] = 'S';
-        cr_assert_null(command_find(slice_of(name, len + 1)), "%s", name);
-        cr_assert_null(command_find(slice_of(name, sizeof(name))), "%s", name);
+        cr_assert_null(command_find(PROTO_TEXT, slice_of(name, len + 1)), "%s", name);
+        cr_assert_null(command_find(PROTO_TEXT, slice_of(name, sizeof(name))), "%s", name);
     }
-    cr_assert_null(command_find(slice_of("", 0)));
-    cr_assert_null(command_find(slice_of(NULL, 0)));
+    cr_assert_null(command_find(PROTO_TEXT, slice_of("", 0)));
+    cr_assert_null(command_find(PROTO_TEXT, slice_of(NULL, 0)));
 }
 
 /* --- command_line_max --- */
@@ -331,8 +352,8 @@ Test(parse, arguments_are_the_words_as_they_stand)
 
 Test(parse, every_command_with_every_count_of_words)
 {
-    for (size_t i = 0; command_at(i) != NULL; i++) {
-        const struct command *c = command_at(i);
+    for (size_t i = 0; command_at(PROTO_TEXT, i) != NULL; i++) {
+        const struct command *c = command_at(PROTO_TEXT, i);
         char line[200];
         size_t len = (size_t)snprintf(line, sizeof(line), "%s", c->name);
         for (unsigned count = 0; count < 20; count++) {
@@ -391,7 +412,7 @@ Test(parse, bytes_of_any_kind)
         size_t len = 0;
         seed = seed * 6364136223846793005U + 1442695040888963407U;
         size_t pick = (size_t)(seed >> 40);
-        const char *name = command_at(pick % 17)->name;
+        const char *name = command_at(PROTO_TEXT, pick % 17)->name;
         if (pick % 3 != 0) {
             len = strlen(name);
             memcpy(line, name, len);

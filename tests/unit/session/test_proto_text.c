@@ -31,7 +31,8 @@ TestSuite(give_up, .init = set_up, .fini = tear_down);
  *      SET|key value      a request with a tail
  *      PING               one without
  *      (long) SET|        over the limit; (memory) where there was no memory for it; (cr) with a CR inside
- *      (foreign)          another protocol's */
+ *      (foreign)          another protocol's
+ *      (resp)             RESP's, which is served */
 struct stream {
     struct decoder decoder;
     struct slice bytes;
@@ -78,6 +79,12 @@ static void arrive(struct stream *s, size_t upto)
         struct slice bytes = guard_copy(&guard, slice_of(s->bytes.data + s->at, s->came - s->at));
         enum decoded what = proto_text.decode(&s->decoder, bytes, LINE_MAX_TEST, &raw);
         if (what == DECODED_MORE) {
+            return;
+        }
+        if (what == DECODED_OTHER) {
+            cr_assert_eq(raw.other, &proto_resp2);
+            s->foreign = true;
+            add_str(s, "(resp)\n");
             return;
         }
         if (what == DECODED_FOREIGN) {
@@ -305,18 +312,22 @@ Test(decode, a_long_http_request_is_foreign_before_its_end)
     CHECK("POST http://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\nSET k v\r\n", "(foreign)\n");
 }
 
-Test(decode, tls_ssh_and_resp_are_foreign_at_once)
+Test(decode, resp_is_told_by_its_first_byte)
+{
+    CHECK("*1\r\n$4\r\nPING\r\n", "(resp)\n");
+    CHECK("*", "(resp)\n");
+    CHECK("\r\n\n*1\r\n$4\r\nPING\r\n", "(resp)\n");
+}
+
+Test(decode, tls_and_ssh_are_foreign_at_once)
 {
     CHECK("\x16\x03\x01\x02", "(foreign)\n");
     CHECK("SSH-2.0-OpenSSH\r\n", "(foreign)\n");
     CHECK("SSH-", "(foreign)\n");
-    CHECK("*1\r\n$4\r\nPING\r\n", "(foreign)\n");
-    CHECK("*", "(foreign)\n");
 }
 
 Test(decode, blank_lines_before_a_foreign_start_change_nothing)
 {
-    CHECK("\r\n\n*1\r\n$4\r\nPING\r\n", "(foreign)\n");
     CHECK("\r\n\x16\x03\x01", "(foreign)\n");
     CHECK("\nGET / HTTP/1.1\r\n", "(foreign)\n");
 }

@@ -1,0 +1,84 @@
+/* command_run: what the functions of the commands share, and their names for the table in command.c.
+ *
+ * A command's function does not know which protocol it answers: it gets a request, calls the store, and writes through the
+ * session's protocol. */
+#ifndef TXKV_COMMAND_RUN_H
+#define TXKV_COMMAND_RUN_H
+
+#include "session.h"
+
+/* Answers an error of the store. */
+void command_refuse(struct session *s, int err);
+
+/* Answers OK, or the error of the store that rc is. */
+void command_done(struct session *s, int rc);
+
+/* Answers a number, or the error that rc is. */
+void command_number(struct session *s, int rc, int64_t number);
+
+/* Answers an error in Redis's words, its code included, such as "ERR no such key". */
+void command_complain(struct session *s, const char *text);
+
+/* Answers an error about words that no error of the table names: "ERR syntax error". */
+void command_complain_syntax(struct session *s);
+
+/* Whether a word is this one, which is in capitals, in whatever case. */
+bool command_is_word(struct slice word, const char *name);
+
+/* A command that makes several changes runs between these: outside of a transaction they are one commit. scope_open says in
+ * *own whether it opened one, which scope_close ends: by a commit, or where rc is an error without a trace. */
+int command_scope_open(struct session *s, bool *own);
+int command_scope_close(struct session *s, bool own, int rc);
+
+/* One word of a command that has several meanings. */
+struct subcommand {
+    const char *name; /* in capitals */
+    unsigned args_min;
+    unsigned args_max; /* behind it */
+    void (*run)(struct session *s, const struct request *r); /* args[0] is its name */
+};
+
+/* Runs the one that args[0] names, or complains. */
+void command_run_sub(struct session *s, const struct request *r, const struct subcommand *subs, size_t count);
+
+#define COMMAND_FUNCTION(name) void name(struct session *s, const struct request *r)
+
+/* command_strings.c */
+COMMAND_FUNCTION(run_setnx);
+COMMAND_FUNCTION(run_getset);
+COMMAND_FUNCTION(run_getdel);
+COMMAND_FUNCTION(run_mset);
+COMMAND_FUNCTION(run_msetnx);
+COMMAND_FUNCTION(run_append);
+COMMAND_FUNCTION(run_strlen);
+COMMAND_FUNCTION(run_getrange);
+COMMAND_FUNCTION(run_setrange);
+COMMAND_FUNCTION(run_decr);
+COMMAND_FUNCTION(run_decrby);
+
+/* command_keys.c */
+COMMAND_FUNCTION(run_del_keys);
+COMMAND_FUNCTION(run_exists_keys);
+COMMAND_FUNCTION(run_type);
+COMMAND_FUNCTION(run_flushall);
+COMMAND_FUNCTION(run_rename);
+COMMAND_FUNCTION(run_renamenx);
+COMMAND_FUNCTION(run_copy);
+
+/* command_server.c */
+COMMAND_FUNCTION(run_echo);
+COMMAND_FUNCTION(run_ping_message);
+COMMAND_FUNCTION(run_select);
+COMMAND_FUNCTION(run_quit_ok);
+COMMAND_FUNCTION(run_reset);
+COMMAND_FUNCTION(run_hello);
+COMMAND_FUNCTION(run_client);
+COMMAND_FUNCTION(run_command);
+COMMAND_FUNCTION(run_info);
+COMMAND_FUNCTION(run_config);
+COMMAND_FUNCTION(run_time);
+COMMAND_FUNCTION(run_lastsave);
+COMMAND_FUNCTION(run_wait);
+COMMAND_FUNCTION(run_function);
+
+#endif

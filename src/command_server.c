@@ -1,0 +1,627 @@
+/* The commands on the connection and on the server, as the clients of Redis send them. */
+#include <assert.h>
+#include <ctype.h>
+#include <fnmatch.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "command_run.h"
+#include "err.h"
+#include "mem.h"
+
+#define REDIS_VERSION "7.0.15" /* whose commands these are; clients choose by it what they send */
+#define NAME_MAX_BYTES 128     /* of a client's own name */
+
+static void write_text(struct session *s, const char *text)
+{
+    session_answer(s, s->proto->value(&s->out, slice_str(text)));
+}
+
+static void write_number(struct session *s, int64_t number)
+{
+    session_answer(s, s->proto->integer(&s->out, number));
+}
+
+static void write_pair(struct session *s, const char *name, const char *text)
+{
+    write_text(s, name);
+    write_text(s, text);
+}
+
+static int64_t now_us(const struct engine *e)
+{
+    return e->wall_us == NULL ? 0 : e->wall_us();
+}
+
+/* --- the connection --- */
+
+void run_ping_message(struct session *s, const struct request *r)
+{
+    if (r->count == 1) {
+        session_value(s, r->args[0]);
+    } else {
+        session_answer(s, s->proto->pong(&s->out));
+    }
+}
+
+void run_echo(struct session *s, const struct request *r)
+{
+    session_value(s, r->args[0]);
+}
+
+void run_select(struct session *s, const struct request *r)
+{
+    int64_t index;
+    if (!store_parse_integer(r->args[0], &index) || index > INT32_MAX || index < INT32_MIN) {
+        session_error(s, ERR_NOTINT, "the number of a database is wanted");
+    } else if (index != 0) {
+        session_complain(s, "ERR DB index is out of range");
+    } else {
+        command_done(s, 0);
+    }
+}
+
+void run_quit_ok(struct session *s, const struct request *r)
+{
+    (void)r;
+    command_done(s, 0);
+    session_close(s);
+}
+
+void run_reset(struct session *s, const struct request *r)
+{
+    (void)r;
+    session_reset(s);
+    s->proto = &proto_resp2;
+    session_answer(s, s->proto->status(&s->out, "RESET"));
+}
+
+/* Takes a client's own name; false after complaining. */
+static bool take_name(struct session *s, struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.data[i] < '!' || name.data[i] > '~') {
+            session_complain(s, "ERR Client names cannot contain spaces, newlines or special characters.");
+            return false;
+        }
+    }
+    if (name.len > NAME_MAX_BYTES) {
+        session_complain(s, "ERR Client names have at most 128 characters");
+        return false;
+    }
+    char *copy = mem_alloc(name.len + 1);
+    if (copy == NULL) {
+        session_error(s, ERR_FULL, "no memory for the name");
+        return false;
+    }
+    memcpy(copy, name.data, name.len);
+    copy[name.len] = '\0';
+    mem_free(s->name);
+    s->name = copy;
+    return true;
+}
+
+/* HELLO's options; false after complaining. */
+static bool read_hello_options(struct session *s, const struct request *r, struct slice *name)
+{
+    char text[200];
+    for (size_t i = 1; i < r->count; i++) {
+        size_t more = r->count - 1 - i;
+        if (command_is_word(r->args[i], "AUTH") && more >= 2) {
+            session_complain(s, "WRONGPASS invalid username-password pair or user is disabled.");
+            return false;
+        }
+        if (!command_is_word(r->args[i], "SETNAME") || more < 1) {
+            int shown = r->args[i].len < 128 ? (int)r->args[i].len : 128;
+            snprintf(text, sizeof(text), "ERR Syntax error in HELLO option '%.*s'", shown, r->args[i].data);
+            session_complain(s, text);
+            return false;
+        }
+        *name = r->args[++i];
+    }
+    return true;
+}
+
+static void write_hello(struct session *s)
+{
+    session_answer(s, s->proto->map(&s->out, 7));
+    write_pair(s, "server", "redis");
+    write_pair(s, "version", REDIS_VERSION);
+    write_text(s, "proto");
+    write_number(s, s->proto == &proto_resp3 ? 3 : 2);
+    write_text(s, "id");
+    write_number(s, (int64_t)s->id);
+    write_pair(s, "mode", "standalone");
+    write_pair(s, "role", "master");
+    write_text(s, "modules");
+    session_answer(s, s->proto->array(&s->out, 0));
+}
+
+void run_hello(struct session *s, const struct request *r)
+{
+    int64_t version = 0;
+    struct slice name = slice_of(NULL, 0);
+    if (r->count > 0 && !store_parse_integer(r->args[0], &version)) {
+        session_complain(s, "ERR Protocol version is not an integer or out of range");
+        return;
+    }
+    if (r->count > 0 && version != 2 && version != 3) {
+        session_complain(s, "NOPROTO unsupported protocol version");
+        return;
+    }
+    if (!read_hello_options(s, r, &name) || (name.data != NULL && !take_name(s, name))) {
+        return;
+    }
+    s->proto = version == 3 ? &proto_resp3 : version == 2 ? &proto_resp2 : s->proto;
+    write_hello(s);
+}
+
+/* --- CLIENT --- */
+
+static void client_id(struct session *s, const struct request *r)
+{
+    (void)r;
+    write_number(s, (int64_t)s->id);
+}
+
+static void client_getname(struct session *s, const struct request *r)
+{
+    (void)r;
+    if (s->name == NULL || s->name[0] == '\0') {
+        session_answer(s, s->proto->absent(&s->out));
+    } else {
+        write_text(s, s->name);
+    }
+}
+
+static void client_setname(struct session *s, const struct request *r)
+{
+    if (take_name(s, r->args[1])) {
+        command_done(s, 0);
+    }
+}
+
+static void client_setinfo(struct session *s, const struct request *r)
+{
+    if (command_is_word(r->args[1], "LIB-NAME") || command_is_word(r->args[1], "LIB-VER")) {
+        command_done(s, 0); /* it is taken, and shown nowhere */
+    } else {
+        session_complain(s, "ERR Unrecognized option");
+    }
+}
+
+static void client_info(struct session *s, const struct request *r)
+{
+    char text[320];
+    (void)r;
+    int len = snprintf(text, sizeof(text), "id=%llu name=%s db=0 multi=%d resp=%d cmd=client|info\n",
+                       (unsigned long long)s->id, s->name == NULL ? "" : s->name, -1, s->proto == &proto_resp3 ? 3 : 2);
+    session_answer(s, s->proto->report(&s->out, slice_of(text, (size_t)len)));
+}
+
+static void client_on_off(struct session *s, const struct request *r)
+{
+    if (command_is_word(r->args[1], "ON") || command_is_word(r->args[1], "OFF")) {
+        command_done(s, 0); /* nothing is evicted, and nothing has a time of its last use */
+    } else {
+        command_complain_syntax(s);
+    }
+}
+
+void run_client(struct session *s, const struct request *r)
+{
+    static const struct subcommand subs[] = {
+        {"ID", 0, 0, client_id},           {"GETNAME", 0, 0, client_getname},    {"SETNAME", 1, 1, client_setname},
+        {"SETINFO", 2, 2, client_setinfo}, {"INFO", 0, 0, client_info},          {"NO-EVICT", 1, 1, client_on_off},
+        {"NO-TOUCH", 1, 1, client_on_off},
+    };
+    command_run_sub(s, r, subs, sizeof(subs) / sizeof(subs[0]));
+}
+
+/* --- COMMAND --- */
+
+static size_t count_commands(void)
+{
+    size_t count = 0;
+    while (command_at(PROTO_RESP, count) != NULL) {
+        count++;
+    }
+    return count;
+}
+
+static void write_name(struct session *s, const struct command *c)
+{
+    char name[32];
+    size_t len = strlen(c->name);
+    assert(len < sizeof(name));
+    for (size_t i = 0; i <= len; i++) {
+        name[i] = (char)tolower((unsigned char)c->name[i]);
+    }
+    write_text(s, name);
+}
+
+static void write_command_flags(struct session *s, const struct command *c)
+{
+    bool writes = c->flags & COMMAND_WRITES;
+    bool reads = !writes && c->flags & COMMAND_ANY_KEY;
+    session_answer(s, s->proto->set(&s->out, writes || reads ? 1 : 0));
+    if (writes || reads) {
+        session_answer(s, s->proto->status(&s->out, writes ? "write" : "readonly"));
+    }
+}
+
+/* The ten parts of Redis 7.0: name, arity, flags, first key, last key, step, categories, tips, key specifications,
+ * subcommands; the last four are left empty. */
+static void write_command(struct session *s, const struct command *c)
+{
+    struct command_keys keys;
+    command_keys(c, &keys);
+    bool has_keys = keys.open || keys.count > 0;
+    int64_t words = (int64_t)c->args_min + 1;
+    session_answer(s, s->proto->array(&s->out, 10));
+    write_name(s, c);
+    write_number(s, c->args_min == c->args_max ? words : -words);
+    write_command_flags(s, c);
+    write_number(s, has_keys ? 1 : 0);
+    write_number(s, keys.open ? -1 : (int64_t)keys.count);
+    write_number(s, has_keys ? (int64_t)keys.step : 0);
+    session_answer(s, s->proto->set(&s->out, 0));
+    for (int i = 0; i < 3; i++) {
+        session_answer(s, s->proto->array(&s->out, 0));
+    }
+}
+
+static void command_count(struct session *s, const struct request *r)
+{
+    (void)r;
+    write_number(s, (int64_t)count_commands());
+}
+
+static void command_list(struct session *s, const struct request *r)
+{
+    (void)r;
+    session_answer(s, s->proto->array(&s->out, count_commands()));
+    for (size_t i = 0; i < count_commands(); i++) {
+        write_name(s, command_at(PROTO_RESP, i));
+    }
+}
+
+static void command_info(struct session *s, const struct request *r)
+{
+    bool all = r->count <= 1;
+    size_t count = all ? count_commands() : r->count - 1;
+    session_answer(s, s->proto->array(&s->out, count));
+    for (size_t i = 0; i < count; i++) {
+        const struct command *c = all ? command_at(PROTO_RESP, i) : command_find(PROTO_RESP, r->args[i + 1]);
+        if (c == NULL) {
+            session_answer(s, s->proto->no_array(&s->out));
+        } else {
+            write_command(s, c);
+        }
+    }
+}
+
+static size_t count_words(const char *usage)
+{
+    size_t count = usage[0] == '\0' ? 0 : 1;
+    for (; *usage != '\0'; usage++) {
+        count += *usage == ' ' ? 1 : 0;
+    }
+    return count;
+}
+
+/* A usage such as "key [value ...]" as arguments with a name and flags, from which clients make their hints. */
+static void write_arguments(struct session *s, const char *usage)
+{
+    bool optional = false;
+    session_answer(s, s->proto->array(&s->out, count_words(usage)));
+    while (*usage != '\0') {
+        char name[64];
+        optional = optional || *usage == '[';
+        usage += *usage == '[' ? 1 : 0;
+        size_t len = strcspn(usage, " ]");
+        snprintf(name, sizeof(name), "%.*s", (int)len, usage);
+        session_answer(s, s->proto->map(&s->out, optional ? 3 : 2));
+        write_pair(s, "name", name);
+        write_pair(s, "type", "string");
+        if (optional) {
+            write_text(s, "flags");
+            session_answer(s, s->proto->array(&s->out, 1));
+            session_answer(s, s->proto->status(&s->out, "optional"));
+        }
+        usage += len;
+        optional = optional && *usage != ']';
+        usage += strspn(usage, "] ");
+    }
+}
+
+static void write_document(struct session *s, const struct command *c)
+{
+    write_name(s, c);
+    session_answer(s, s->proto->map(&s->out, 4));
+    write_pair(s, "summary", c->help);
+    write_pair(s, "since", "0.1.0");
+    write_pair(s, "group", c->flags & COMMAND_ANY_KEY ? "string" : "server");
+    write_text(s, "arguments");
+    write_arguments(s, c->usage);
+}
+
+static void command_docs(struct session *s, const struct request *r)
+{
+    size_t known = 0;
+    if (r->count == 1) {
+        session_answer(s, s->proto->map(&s->out, count_commands()));
+        for (size_t i = 0; i < count_commands(); i++) {
+            write_document(s, command_at(PROTO_RESP, i));
+        }
+        return;
+    }
+    for (size_t i = 1; i < r->count; i++) {
+        known += command_find(PROTO_RESP, r->args[i]) != NULL ? 1 : 0;
+    }
+    session_answer(s, s->proto->map(&s->out, known));
+    for (size_t i = 1; i < r->count; i++) {
+        const struct command *c = command_find(PROTO_RESP, r->args[i]);
+        if (c != NULL) {
+            write_document(s, c);
+        }
+    }
+}
+
+void run_command(struct session *s, const struct request *r)
+{
+    static const struct subcommand subs[] = {
+        {"COUNT", 0, 0, command_count},
+        {"LIST", 0, 0, command_list},
+        {"INFO", 0, COMMAND_ARGS_MAX, command_info},
+        {"DOCS", 0, COMMAND_ARGS_MAX, command_docs},
+    };
+    if (r->count == 0) {
+        command_info(s, r);
+    } else {
+        command_run_sub(s, r, subs, sizeof(subs) / sizeof(subs[0]));
+    }
+}
+
+/* --- INFO --- */
+
+struct report {
+    char text[2048];
+    size_t len;
+};
+
+static __attribute__((format(printf, 2, 3))) void report(struct report *to, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(to->text + to->len, sizeof(to->text) - to->len, format, args);
+    va_end(args);
+    assert(len >= 0 && (size_t)len < sizeof(to->text) - to->len);
+    to->len += (size_t)len;
+}
+
+static void report_server(struct session *s, struct report *to)
+{
+    const struct engine *e = s->engine;
+    report(to, "redis_version:%s\r\nredis_mode:standalone\r\ntxkv_version:%s\r\ntcp_port:%u\r\nuptime_in_seconds:%lld\r\n",
+           REDIS_VERSION, TXKV_VERSION, (unsigned)e->port, (long long)((now_us(e) - e->started_us) / 1000000));
+}
+
+static void report_clients(struct session *s, struct report *to)
+{
+    report(to, "connected_clients:%llu\r\nblocked_clients:0\r\n", (unsigned long long)s->engine->sessions_now);
+}
+
+static void report_memory(struct session *s, struct report *to)
+{
+    size_t used = mem_used();
+    report(to, "used_memory:%zu\r\nused_memory_human:%.2fM\r\nmaxmemory:%zu\r\nmaxmemory_policy:noeviction\r\n", used,
+           (double)used / 1048576, s->engine->store_limits.memory_bytes);
+}
+
+static void report_persistence(struct session *s, struct report *to)
+{
+    report(to, "loading:0\r\nasync_loading:0\r\naof_enabled:%d\r\nrdb_bgsave_in_progress:0\r\naof_rewrite_in_progress:0\r\n",
+           s->engine->store.journal != NULL ? 1 : 0);
+}
+
+static void report_stats(struct session *s, struct report *to)
+{
+    const struct engine *e = s->engine;
+    report(to, "total_connections_received:%llu\r\ntotal_commands_processed:%llu\r\nexpired_transactions:%llu\r\n",
+           (unsigned long long)e->sessions, (unsigned long long)e->requests, (unsigned long long)e->store.expired);
+}
+
+static void report_replication(struct session *s, struct report *to)
+{
+    (void)s;
+    report(to, "role:master\r\nconnected_slaves:0\r\n");
+}
+
+static void report_keyspace(struct session *s, struct report *to)
+{
+    uint64_t keys = store_count(&s->engine->store, session_txn(s));
+    if (keys > 0) {
+        report(to, "db0:keys=%llu,expires=0,avg_ttl=0\r\n", (unsigned long long)keys);
+    }
+}
+
+static const struct {
+    const char *name;
+    void (*report)(struct session *s, struct report *to);
+} sections[] = {
+    {"Server", report_server},           {"Clients", report_clients}, {"Memory", report_memory},
+    {"Persistence", report_persistence}, {"Stats", report_stats},     {"Replication", report_replication},
+    {"Keyspace", report_keyspace},
+};
+
+static bool is_asked_for(const struct request *r, const char *section)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        bool all = command_is_word(r->args[i], "ALL") || command_is_word(r->args[i], "DEFAULT") ||
+                   command_is_word(r->args[i], "EVERYTHING");
+        if (all || command_is_word(r->args[i], section)) {
+            return true;
+        }
+    }
+    return r->count == 0;
+}
+
+void run_info(struct session *s, const struct request *r)
+{
+    struct report text = {.len = 0};
+    for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+        if (is_asked_for(r, sections[i].name)) {
+            report(&text, "%s# %s\r\n", text.len > 0 ? "\r\n" : "", sections[i].name);
+            sections[i].report(s, &text);
+        }
+    }
+    session_answer(s, s->proto->report(&s->out, slice_of(text.text, text.len)));
+}
+
+/* --- CONFIG --- */
+
+/* What clients ask for; all but maxmemory are as they are. */
+static const struct {
+    const char *name;
+    const char *value; /* NULL: a number that is looked up */
+} settings[] = {
+    {"appendonly", "no"},          {"databases", "1"},  {"maxmemory", NULL}, {"maxmemory-policy", "noeviction"},
+    {"proto-max-bulk-len", NULL}, {"save", ""},        {"timeout", "0"},
+};
+
+#define SETTINGS (sizeof(settings) / sizeof(settings[0]))
+
+static void read_setting(const struct engine *e, size_t index, char *value, size_t size)
+{
+    const char *name = settings[index].name;
+    if (settings[index].value == NULL) {
+        snprintf(value, size, "%zu",
+                 strcmp(name, "maxmemory") == 0 ? e->store_limits.memory_bytes : e->limits.command.value_bytes);
+    } else {
+        bool logs = strcmp(name, "appendonly") == 0 && e->store.journal != NULL;
+        snprintf(value, size, "%s", logs ? "yes" : settings[index].value);
+    }
+}
+
+static bool matches(const struct request *r, const char *name)
+{
+    for (size_t i = 1; i < r->count; i++) {
+        char pattern[64];
+        snprintf(pattern, sizeof(pattern), "%.*s", r->args[i].len < 63 ? (int)r->args[i].len : 63, r->args[i].data);
+        if (fnmatch(pattern, name, FNM_CASEFOLD) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void config_get(struct session *s, const struct request *r)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < SETTINGS; i++) {
+        count += matches(r, settings[i].name) ? 1 : 0;
+    }
+    session_answer(s, s->proto->map(&s->out, count));
+    for (size_t i = 0; i < SETTINGS; i++) {
+        char value[32];
+        if (matches(r, settings[i].name)) {
+            read_setting(s->engine, i, value, sizeof(value));
+            write_pair(s, settings[i].name, value);
+        }
+    }
+}
+
+static void config_set(struct session *s, const struct request *r)
+{
+    char text[256];
+    int64_t bytes;
+    int shown = r->args[1].len < 128 ? (int)r->args[1].len : 128;
+    for (size_t i = 0; i < SETTINGS; i++) {
+        char value[32];
+        read_setting(s->engine, i, value, sizeof(value));
+        if (strlen(settings[i].name) != r->args[1].len ||
+            strncasecmp(settings[i].name, r->args[1].data, r->args[1].len) != 0) {
+            continue;
+        }
+        if (slice_equal(r->args[2], slice_str(value))) {
+            command_done(s, 0);
+        } else if (strcmp(settings[i].name, "maxmemory") == 0 && store_parse_integer(r->args[2], &bytes) && bytes >= 0) {
+            s->engine->store_limits.memory_bytes = (size_t)bytes;
+            command_done(s, 0);
+        } else {
+            snprintf(text, sizeof(text),
+                     "ERR CONFIG SET failed (possibly related to argument '%.*s') - can't set immutable config", shown,
+                     r->args[1].data);
+            session_complain(s, text);
+        }
+        return;
+    }
+    snprintf(text, sizeof(text), "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'", shown, r->args[1].data);
+    session_complain(s, text);
+}
+
+static void config_resetstat(struct session *s, const struct request *r)
+{
+    (void)r;
+    s->engine->requests = 0;
+    s->engine->store.expired = 0;
+    command_done(s, 0);
+}
+
+void run_config(struct session *s, const struct request *r)
+{
+    static const struct subcommand subs[] = {
+        {"GET", 1, COMMAND_ARGS_MAX, config_get},
+        {"SET", 2, 2, config_set},
+        {"RESETSTAT", 0, 0, config_resetstat},
+    };
+    command_run_sub(s, r, subs, sizeof(subs) / sizeof(subs[0]));
+}
+
+/* --- and more --- */
+
+void run_time(struct session *s, const struct request *r)
+{
+    char text[32];
+    int64_t now = now_us(s->engine);
+    (void)r;
+    session_answer(s, s->proto->array(&s->out, 2));
+    snprintf(text, sizeof(text), "%lld", (long long)(now / 1000000));
+    write_text(s, text);
+    snprintf(text, sizeof(text), "%lld", (long long)(now % 1000000));
+    write_text(s, text);
+}
+
+void run_lastsave(struct session *s, const struct request *r)
+{
+    (void)r;
+    write_number(s, s->engine->started_us / 1000000);
+}
+
+void run_wait(struct session *s, const struct request *r)
+{
+    int64_t number;
+    if (!store_parse_integer(r->args[0], &number)) {
+        session_error(s, ERR_NOTINT, "the number of replicas is wanted");
+    } else if (!store_parse_integer(r->args[1], &number)) {
+        session_complain(s, "ERR timeout is not an integer or out of range");
+    } else if (number < 0) {
+        session_complain(s, "ERR timeout is negative");
+    } else {
+        write_number(s, 0);
+    }
+}
+
+static void function_flush(struct session *s, const struct request *r)
+{
+    (void)r;
+    command_done(s, 0);
+}
+
+void run_function(struct session *s, const struct request *r)
+{
+    static const struct subcommand subs[] = {{"FLUSH", 0, 1, function_flush}};
+    command_run_sub(s, r, subs, sizeof(subs) / sizeof(subs[0]));
+}

@@ -1,0 +1,245 @@
+/* The commands on the values of single keys, and on several pairs of key and value. */
+#include <limits.h>
+#include <stdio.h>
+
+#include "command_run.h"
+#include "err.h"
+#include "hash.h"
+
+static struct store *store_of(struct session *s)
+{
+    return &s->engine->store;
+}
+
+/* Looks for a request's key: 1 and the value, 0, or -1 after answering the error. */
+static int look(struct session *s, const struct request *r, struct slice *value)
+{
+    *value = slice_of(NULL, 0);
+    int found = store_get(store_of(s), session_txn(s), r->args[0], r->hash, value);
+    if (found < 0) {
+        command_refuse(s, found);
+        return -1;
+    }
+    return found;
+}
+
+void run_setnx(struct session *s, const struct request *r)
+{
+    struct slice value;
+    int found = look(s, r, &value);
+    if (found < 0) {
+        return;
+    }
+    int rc = found == 1 ? 0 : store_set(store_of(s), session_txn(s), r->args[0], r->hash, r->args[1]);
+    command_number(s, rc, found == 1 ? 0 : 1);
+}
+
+/* The old value is answered before the change, which ends it; where the change fails, the answer is taken back. */
+static void swap(struct session *s, const struct request *r, int (*change)(struct session *s, const struct request *r))
+{
+    size_t mark = buf_len(&s->out);
+    struct slice value;
+    int found = look(s, r, &value);
+    if (found < 0) {
+        return;
+    }
+    session_found(s, found, value);
+    int rc = s->answer_failed ? 0 : change(s, r);
+    if (rc < 0) {
+        buf_truncate(&s->out, mark);
+        command_refuse(s, rc);
+    }
+}
+
+static int change_to_second(struct session *s, const struct request *r)
+{
+    return store_set(store_of(s), session_txn(s), r->args[0], r->hash, r->args[1]);
+}
+
+static int change_to_absent(struct session *s, const struct request *r)
+{
+    return store_delete(store_of(s), session_txn(s), r->args[0], r->hash);
+}
+
+void run_getset(struct session *s, const struct request *r)
+{
+    swap(s, r, change_to_second);
+}
+
+void run_getdel(struct session *s, const struct request *r)
+{
+    swap(s, r, change_to_absent);
+}
+
+/* --- several pairs --- */
+
+static int set_pairs(struct session *s, const struct request *r)
+{
+    int rc = 0;
+    store_of(s)->steps += r->count / 2;
+    for (size_t i = 0; i < r->count && rc == 0; i += 2) {
+        rc = store_set(store_of(s), session_txn(s), r->args[i], hash_of(r->args[i]), r->args[i + 1]);
+    }
+    return rc;
+}
+
+void run_mset(struct session *s, const struct request *r)
+{
+    bool own;
+    int rc = command_scope_open(s, &own);
+    rc = command_scope_close(s, own, rc < 0 ? rc : set_pairs(s, r));
+    command_done(s, rc);
+}
+
+/* 1 where a key exists, 0, or an error. */
+static int any_exists(struct session *s, const struct request *r)
+{
+    int found = 0;
+    for (size_t i = 0; i < r->count && found == 0; i += 2) {
+        struct slice value;
+        found = store_get(store_of(s), session_txn(s), r->args[i], hash_of(r->args[i]), &value);
+    }
+    return found;
+}
+
+void run_msetnx(struct session *s, const struct request *r)
+{
+    bool own;
+    int found = 0;
+    int rc = command_scope_open(s, &own);
+    if (rc == 0) {
+        found = any_exists(s, r);
+        rc = found != 0 ? found : set_pairs(s, r);
+    }
+    rc = command_scope_close(s, own, rc < 0 ? rc : 0);
+    command_number(s, rc, found == 1 ? 0 : 1);
+}
+
+/* --- parts of a value --- */
+
+void run_strlen(struct session *s, const struct request *r)
+{
+    struct slice value;
+    if (look(s, r, &value) >= 0) {
+        command_number(s, 0, (int64_t)value.len);
+    }
+}
+
+/* Reads an argument as a number, or complains. */
+static bool read_number(struct session *s, struct slice text, int64_t *number)
+{
+    if (!store_parse_integer(text, number)) {
+        session_error(s, ERR_NOTINT, "the argument is not a signed 64-bit integer");
+        return false;
+    }
+    return true;
+}
+
+void run_getrange(struct session *s, const struct request *r)
+{
+    int64_t start, end;
+    struct slice value;
+    if (!read_number(s, r->args[1], &start) || !read_number(s, r->args[2], &end) || look(s, r, &value) < 0) {
+        return;
+    }
+    int64_t len = (int64_t)value.len;
+    bool backwards = start < 0 && end < 0 && start > end;
+    start = start >= 0 ? start : start < -len ? 0 : len + start;
+    end = end >= 0 ? end : end < -len ? 0 : len + end;
+    end = end < len ? end : len - 1;
+    bool empty = backwards || start > end || len == 0;
+    session_value(s, empty ? slice_of(NULL, 0) : slice_of(value.data + start, (size_t)(end - start + 1)));
+}
+
+/* Where a new value is put together: behind the answers, but not among them. NULL after complaining. */
+static char *workplace(struct session *s, size_t len)
+{
+    if (len > s->engine->limits.command.value_bytes) {
+        command_complain(s, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+        return NULL;
+    }
+    char *place = buf_reserve(&s->out, len + 1);
+    if (place == NULL) {
+        session_error(s, ERR_FULL, "no memory for this");
+    }
+    return place;
+}
+
+/* Sets a request's key to `old` with a part put over it from offset on, and zeros where there was nothing. */
+static void set_part(struct session *s, const struct request *r, struct slice old, size_t offset, struct slice part)
+{
+    size_t len = offset + part.len > old.len ? offset + part.len : old.len;
+    char *place = workplace(s, len);
+    if (place == NULL) {
+        return;
+    }
+    if (old.len > 0) {
+        memcpy(place, old.data, old.len);
+    }
+    if (offset > old.len) {
+        memset(place + old.len, 0, offset - old.len);
+    }
+    if (part.len > 0) {
+        memcpy(place + offset, part.data, part.len);
+    }
+    int rc = store_set(store_of(s), session_txn(s), r->args[0], r->hash, slice_of(place, len));
+    command_number(s, rc, (int64_t)len);
+}
+
+void run_append(struct session *s, const struct request *r)
+{
+    struct slice old;
+    if (look(s, r, &old) >= 0) {
+        set_part(s, r, old, old.len, r->args[1]);
+    }
+}
+
+void run_setrange(struct session *s, const struct request *r)
+{
+    int64_t offset;
+    struct slice old;
+    if (!read_number(s, r->args[1], &offset)) {
+        return;
+    }
+    if (offset < 0) {
+        command_complain(s, "ERR offset is out of range");
+        return;
+    }
+    if (look(s, r, &old) < 0) {
+        return;
+    }
+    if (r->args[2].len == 0) {
+        command_number(s, 0, (int64_t)old.len);
+    } else if ((uint64_t)offset > s->engine->limits.command.value_bytes) {
+        command_complain(s, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+    } else {
+        set_part(s, r, old, (size_t)offset, r->args[2]);
+    }
+}
+
+/* --- counters --- */
+
+static void add(struct session *s, const struct request *r, int64_t by)
+{
+    int64_t sum = 0;
+    int rc = store_increment(store_of(s), session_txn(s), r->args[0], r->hash, by, &sum);
+    command_number(s, rc, sum);
+}
+
+void run_decr(struct session *s, const struct request *r)
+{
+    add(s, r, -1);
+}
+
+void run_decrby(struct session *s, const struct request *r)
+{
+    int64_t by;
+    if (!read_number(s, r->args[1], &by)) {
+        return;
+    }
+    if (by == INT64_MIN) {
+        command_complain(s, "ERR decrement would overflow");
+        return;
+    }
+    add(s, r, -by);
+}
