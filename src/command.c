@@ -13,6 +13,7 @@
 
 void command_refuse(struct session *s, int err)
 {
+    s->scope_failed = s->scope_failed || (s->scope != NULL && (err == ERR_TOOBIG || err == ERR_FULL));
     char text[160];
     const struct store_limits *limits = &s->engine->store_limits;
     switch (err) {
@@ -473,16 +474,17 @@ static const struct command table[] = {
     {"FLUSH", "", "removes all keys", 0, 0, COMMAND_WRITES, TEXT, run_flush},
     {"BEGIN", "[SERIALIZABLE|READONLY] [ID token]",
      "opens a transaction; SERIALIZABLE refuses its COMMIT if what it read has changed; READONLY takes no writes; ID names it for "
-     "OUTCOME", 0, 3, COMMAND_BEGINS, BOTH, run_begin},
+     "OUTCOME", 0, 3, COMMAND_BEGINS | COMMAND_ALONE, BOTH, run_begin},
     {"COMMIT", "", "publishes the transaction's writes all at once, or none of them", 0, 0,
-     COMMAND_ENDS | COMMAND_COMMITS, BOTH, run_commit},
-    {"ROLLBACK", "", "discards the transaction", 0, 0, COMMAND_ENDS | COMMAND_ALWAYS, BOTH, run_rollback},
+     COMMAND_ENDS | COMMAND_COMMITS | COMMAND_ALONE, BOTH, run_commit},
+    {"ROLLBACK", "", "discards the transaction", 0, 0, COMMAND_ENDS | COMMAND_ALWAYS | COMMAND_ALONE, BOTH,
+     run_rollback},
     {"OUTCOME", "token", "what became of the transaction of that ID: COMMITTED, ABORTED or UNKNOWN", 1, 1, COMMAND_TOKEN, BOTH,
      run_outcome},
-    {"CHECKPOINT", "", "writes all keys to the data directory, so that the log before may go; OK when it is done", 0, 0, 0,
-     BOTH, run_checkpoint},
-    {"BACKUP", "name", "makes a copy of the data, as of now, in a new directory of that name below --backup-dir", 1, 1, 0,
-     BOTH, run_backup},
+    {"CHECKPOINT", "", "writes all keys to the data directory, so that the log before may go; OK when it is done", 0, 0,
+     COMMAND_ALONE, BOTH, run_checkpoint},
+    {"BACKUP", "name", "makes a copy of the data, as of now, in a new directory of that name below --backup-dir", 1, 1,
+     COMMAND_ALONE, BOTH, run_backup},
     {"PING", "", "+PONG", 0, 0, 0, TEXT, run_ping},
     {"HELP", "[command]", "the commands, or what one of them does", 0, 1, 0, TEXT, run_help},
     {"QUIT", "", "sends what is owed and closes the connection; an open transaction is discarded", 0, 0, COMMAND_ALWAYS,
@@ -527,6 +529,13 @@ static const struct command table[] = {
      COMMAND_KEY | COMMAND_KEY2 | COMMAND_WRITES | COMMAND_GROWS, RESP, run_copy},
     {"FLUSHDB", "[ASYNC|SYNC]", "removes all keys", 0, 1, COMMAND_WRITES, RESP, run_flushall},
     {"FLUSHALL", "[ASYNC|SYNC]", "removes all keys", 0, 1, COMMAND_WRITES, RESP, run_flushall},
+    {"MULTI", "", "queues what follows, until EXEC or DISCARD", 0, 0, COMMAND_AT_ONCE, RESP, run_multi},
+    {"EXEC", "", "runs what was queued, as one commit; nil where a watched key has changed", 0, 0,
+     COMMAND_AT_ONCE | COMMAND_RUNS, RESP, run_exec},
+    {"DISCARD", "", "forgets what was queued", 0, 0, COMMAND_AT_ONCE, RESP, run_discard},
+    {"WATCH", "key [key ...]", "lets EXEC run nothing if one of the keys changes before it", 1, MANY,
+     COMMAND_KEYS | COMMAND_AT_ONCE, RESP, run_watch},
+    {"UNWATCH", "", "forgets all watched keys", 0, 0, 0, RESP, run_unwatch},
     {"PING", "[message]", "PONG, or the message", 0, 1, 0, RESP, run_ping_message},
     {"ECHO", "message", "the message", 1, 1, 0, RESP, run_echo},
     {"SELECT", "index", "takes database 0, the only one", 1, 1, 0, RESP, run_select},
@@ -541,10 +550,10 @@ static const struct command table[] = {
     {"LASTSAVE", "", "when the server started, in seconds", 0, 0, 0, RESP, run_lastsave},
     {"WAIT", "replicas timeout", "0, as there are no replicas", 2, 2, 0, RESP, run_wait},
     {"FUNCTION", "subcommand [word ...]", "FLUSH: there are no functions", 1, MANY, 0, RESP, run_function},
-    {"RESET", "", "discards the transaction; the connection is as it was at its beginning", 0, 0, COMMAND_ALWAYS, RESP,
-     run_reset},
-    {"QUIT", "", "sends what is owed and closes the connection; an open transaction is discarded", 0, 0, COMMAND_ALWAYS,
-     RESP, run_quit_ok},
+    {"RESET", "", "discards the transaction; the connection is as it was at its beginning", 0, 0,
+     COMMAND_ALWAYS | COMMAND_AT_ONCE, RESP, run_reset},
+    {"QUIT", "", "sends what is owed and closes the connection; an open transaction is discarded", 0, 0,
+     COMMAND_ALWAYS | COMMAND_AT_ONCE, RESP, run_quit_ok},
 #ifdef TXKV_FAULTS
     {"LASTSEQ", "", "test build: sequence number of this connection's last commit", 0, 0, COMMAND_ALWAYS, BOTH, run_lastseq},
     {"SNAPSHOT", "", "test build: sequence number that the transaction reads as of", 0, 0, COMMAND_ALWAYS, BOTH,

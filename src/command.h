@@ -24,6 +24,9 @@ enum command_flag {
     COMMAND_TOKEN = 512,   /* its argument is the ID of a transaction */
     COMMAND_PAIRS = 1024,  /* its arguments are keys and values in turn */
     COMMAND_KEY2 = 2048,   /* its second argument is a key too */
+    COMMAND_AT_ONCE = 8192,  /* runs between MULTI and EXEC, where others are queued */
+    COMMAND_ALONE = 16384,   /* cannot be queued */
+    COMMAND_RUNS = 32768,    /* runs what was queued, as one commit */
     COMMAND_GROWS = 4096,  /* the value that it writes may be longer than what it was given */
 };
 
@@ -85,6 +88,14 @@ void command_parse(struct request *r, const struct command_limits *limits, struc
 
 /* Says in words, one line without its end, why a parsed request has its error. Needs the words of command_parse. */
 void command_explain(const struct request *r, const struct command_limits *limits, char *why, size_t size);
+
+/* Whether a request is to be queued, as it stands between MULTI and EXEC; and queues it, or says why not. It stands at the
+ * head of the session's input. */
+bool command_queues(const struct session *s, const struct request *r);
+void command_queue(struct session *s, const struct request *r);
+
+/* Ends MULTI and WATCH, with nothing run. */
+void command_forget_multi(struct session *s);
 
 /* Checks one text line (without its line end) as the server would parse it under the default limits: 0 if it would be
  * run, else a negative error and the text of the ERR line (without "ERR ") in why, ended by NUL. */

@@ -65,6 +65,13 @@ COMMAND_FUNCTION(run_rename);
 COMMAND_FUNCTION(run_renamenx);
 COMMAND_FUNCTION(run_copy);
 
+/* command_multi.c */
+COMMAND_FUNCTION(run_multi);
+COMMAND_FUNCTION(run_exec);
+COMMAND_FUNCTION(run_discard);
+COMMAND_FUNCTION(run_watch);
+COMMAND_FUNCTION(run_unwatch);
+
 /* command_server.c */
 COMMAND_FUNCTION(run_echo);
 COMMAND_FUNCTION(run_ping_message);

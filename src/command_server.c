@@ -196,7 +196,8 @@ static void client_info(struct session *s, const struct request *r)
     char text[320];
     (void)r;
     int len = snprintf(text, sizeof(text), "id=%llu name=%s db=0 multi=%d resp=%d cmd=client|info\n",
-                       (unsigned long long)s->id, s->name == NULL ? "" : s->name, -1, s->proto == &proto_resp3 ? 3 : 2);
+                       (unsigned long long)s->id, s->name == NULL ? "" : s->name,
+                       s->multi != NULL && s->multi->open ? (int)s->multi->count : -1, s->proto == &proto_resp3 ? 3 : 2);
     session_answer(s, s->proto->report(&s->out, slice_of(text, (size_t)len)));
 }
 

@@ -45,7 +45,7 @@ void conn_close(struct conn *c)
     }
     c->session.state = SESSION_BROKEN;
     server_tell_time(c->server);
-    store_rollback(&c->session.engine->store, &c->session.txn); /* frees its snapshot now */
+    session_reset(&c->session); /* frees its snapshot now */
     tick_remove(&c->server->tick, &c->session);
     session_unwait(&c->session);
     disarm_all(c);

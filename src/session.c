@@ -131,7 +131,25 @@ void session_sent(struct session *s, size_t size)
     CRASH_POINT(answers_sent);
 }
 
-/* At most how many bytes of the journal a request may take; 0 where it takes none. */
+/* What is queued may take no more than a transaction may hold. */
+static size_t queue_bytes(const struct session *s)
+{
+    size_t most = store_command_bytes(2 * RECORD_OP_BYTES_MAX + s->engine->store_limits.txn.bytes);
+    size_t queued = s->multi != NULL && s->multi->open ? s->multi->bytes : 0;
+    return queued < most ? queued : most;
+}
+
+size_t session_record_bytes(const struct session *s, const struct request *r)
+{
+    if (r->command->flags & COMMAND_RUNS) {
+        return queue_bytes(s);
+    }
+    size_t grown = r->command->flags & COMMAND_GROWS ? s->engine->limits.command.value_bytes : 0;
+    size_t operations = r->command->flags & COMMAND_MORE_KEYS ? r->count * RECORD_OP_BYTES_MAX : 0;
+    return r->command->flags & COMMAND_WRITES ? store_command_bytes(r->raw.consumed + grown + operations) : 0;
+}
+
+/* As session_record_bytes, for what may be queued, or belong to a transaction. */
 static size_t record_bytes(const struct session *s, const struct request *r)
 {
     if (r->error < 0 || s->txn.state == TXN_FAILED) {
@@ -141,9 +159,7 @@ static size_t record_bytes(const struct session *s, const struct request *r)
         bool records = s->txn.writes + s->txn.flushed > 0 || s->txn.outcome != NULL;
         return r->command->flags & COMMAND_COMMITS && records ? store_commit_bytes(&s->txn) : 0;
     }
-    size_t grown = r->command->flags & COMMAND_GROWS ? s->engine->limits.command.value_bytes : 0;
-    size_t operations = r->command->flags & COMMAND_MORE_KEYS ? r->count * RECORD_OP_BYTES_MAX : 0;
-    return r->command->flags & COMMAND_WRITES ? store_command_bytes(r->raw.consumed + grown + operations) : 0;
+    return command_queues(s, r) ? 0 : session_record_bytes(s, r);
 }
 
 bool session_admits(struct session *s, const struct request *r)
@@ -229,6 +245,7 @@ void session_deinit(struct session *s)
 void session_reset(struct session *s)
 {
     store_rollback(&s->engine->store, &s->txn);
+    command_forget_multi(s);
     mem_free(s->name);
     s->name = NULL;
 }
@@ -313,6 +330,7 @@ static void run_without_space(struct session *s)
         store_rollback(&s->engine->store, &s->txn);
         session_error(s, ERR_READONLY, "the disk has no room for the log; nothing was applied; reads still work");
     } else {
+        command_forget_multi(s);
         session_error(s, ERR_READONLY, "the disk has no room for the log; reads still work, try again later");
     }
 }
@@ -361,7 +379,9 @@ void session_run(struct session *s, const struct request *r)
     }
     size_t mark = buf_len(&s->out);
     s->answer_failed = false;
-    if (s->txn.state == TXN_FAILED) {
+    if (s->multi != NULL && command_queues(s, r)) {
+        command_queue(s, r);
+    } else if (s->txn.state == TXN_FAILED) {
         run_failed(s, r);
     } else if (s->txn.state == TXN_OPEN && r->command != NULL && r->command->flags & COMMAND_BEGINS &&
                !r->raw.too_long) {
@@ -377,9 +397,29 @@ void session_run(struct session *s, const struct request *r)
     }
 }
 
+void session_run_queued(struct session *s, const struct request *r)
+{
+    size_t mark = buf_len(&s->out);
+    if (buf_reserve(&s->out, SMALL_ANSWER) == NULL) {
+        s->scope_failed = true;
+        return;
+    }
+    s->answer_failed = false;
+    if (r->error < 0) {
+        run_wrong(s, r);
+    } else {
+        r->command->run(s, r);
+    }
+    if (s->answer_failed) {
+        buf_truncate(&s->out, mark);
+        s->scope_failed = true;
+    }
+}
+
 void session_close(struct session *s)
 {
     s->state = SESSION_CLOSING;
+    command_forget_multi(s);
     store_rollback(&s->engine->store, &s->txn);
 }
 

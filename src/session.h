@@ -5,6 +5,7 @@
 #define TXKV_SESSION_H
 
 #include "command.h"
+#include "multi.h"
 #include "store.h"
 
 struct session_limits {
@@ -44,6 +45,7 @@ struct engine {
     uint64_t sessions_now;
     uint64_t requests;        /* so far */
     uint16_t port;            /* that is listened on; 0 where none is */
+    struct slice words[COMMAND_ARGS_MAX]; /* of the queued request that runs */
     char unquoted[PROTO_INLINE_MAX]; /* words of the one quoted line that may stand in a tick's group */
 };
 
@@ -80,6 +82,8 @@ struct session {
     struct decoder decoder;
     struct txn txn;
     struct txn *scope;        /* of the command that runs, outside of a transaction; or NULL */
+    bool scope_failed;        /* a change in it did not fit */
+    struct multi *multi;      /* owned; NULL without MULTI and WATCH */
     uint64_t id;
     char *name;               /* owned; that the client gave itself, or NULL */
     bool in_ended;  /* the client sends nothing more */
@@ -108,6 +112,12 @@ bool session_admits(struct session *s, const struct request *r);
 
 /* Runs one request that was admitted: exactly one answer (none for QUIT, and for quiet transactions). */
 void session_run(struct session *s, const struct request *r);
+
+/* Runs one of EXEC's requests: as session_run, but its errors are answers and no more. */
+void session_run_queued(struct session *s, const struct request *r);
+
+/* At most how many bytes of the journal a request may take that runs now; 0 where it takes none. */
+size_t session_record_bytes(const struct session *s, const struct request *r);
 
 /* Refuses a stream that cannot be trusted, as decoded: one error, then closing. */
 void session_refuse(struct session *s, const struct raw_request *raw);
@@ -155,7 +165,7 @@ void session_error(struct session *s, int err, const char *text);
 /* Answers an error whose code is the first word of text. As session_error. */
 void session_complain(struct session *s, const char *text);
 
-/* Discards the transaction and what the client has said of itself. */
+/* Discards the transaction, MULTI and WATCH, and what the client has said of itself. */
 void session_reset(struct session *s);
 
 /* Notes whether an answer could be written. */

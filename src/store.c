@@ -772,6 +772,53 @@ int store_commit(struct store *st, struct txn *t)
     return rc;
 }
 
+/* --- watching: t is used for its snapshot, which keeps the tombstones that come, and its shadow map, which maps keys to
+ * versions --- */
+
+/* The version of a key as far as it is above t's snapshot: what was absent then has none, however long. */
+static uint64_t watched_version(struct store *st, const struct txn *t, struct slice key, uint32_t hash)
+{
+    const struct entry *e = dict_find(&st->current->dict, key, hash);
+    uint64_t version = e == NULL ? st->current->since : entry_version(e);
+    bool absent = e == NULL || entry_is_tombstone(e);
+    return absent && version <= txn_seq(t) ? 0 : version;
+}
+
+int store_watch(struct store *st, struct txn *t, struct slice key, uint32_t hash)
+{
+    struct slice noted;
+    uint64_t version = watched_version(st, t, key, hash);
+    if (txn_find(t, key, hash, &noted) == TXN_VALUE) {
+        return 0;
+    }
+    return txn_put(t, &st->limits->txn, key, hash, slice_of((const char *)&version, sizeof(version)));
+}
+
+struct watching {
+    struct store *st;
+    const struct txn *t;
+};
+
+static int compare_version(struct entry *e, void *arg)
+{
+    const struct watching *w = arg;
+    uint64_t noted;
+    memcpy(&noted, entry_value(e).data, sizeof(noted));
+    uint64_t now = watched_version(w->st, w->t, entry_key(e), entry_hash(e));
+    if (now != noted && !FAULT(no_read_validation)) {
+        observe(w->st, now);
+        return ERR_CONFLICT;
+    }
+    return 0;
+}
+
+bool store_watched_changed(struct store *st, struct txn *t)
+{
+    struct watching w = {st, t};
+    st->steps += t->shadow.count;
+    return dict_each(&t->shadow, compare_version, &w) < 0;
+}
+
 /* Entries that are left in sparse memory move together. */
 static bool evacuate(struct store *st, size_t steps)
 {

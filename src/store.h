@@ -85,6 +85,13 @@ int store_commit(struct store *st, struct txn *t);
 /* Ends t in whatever state by forgetting it. */
 void store_rollback(struct store *st, struct txn *t);
 
+/* Notes in t, an OPEN transaction that does nothing else, which version a key has, where that was not noted before. 0, or
+ * ERR_TOOBIG, ERR_FULL. */
+int store_watch(struct store *st, struct txn *t, struct slice key, uint32_t hash);
+
+/* Whether a key noted in t has another version now, if only for a while. */
+bool store_watched_changed(struct store *st, struct txn *t);
+
 /* Turns an OPEN t into a FAILED one with its first cause (ERR_ABORTED or ERR_EXPIRED, and why in words). */
 void store_fail(struct store *st, struct txn *t, int cause, const char *why);
 

@@ -1,0 +1,19 @@
+/* multi: MULTI and WATCH of one session: requests that wait for EXEC as they came, and keys with the versions that they had.
+ *
+ * The queue is a stream like any other: EXEC decodes it, and runs what it holds through the same functions, as one commit. */
+#ifndef TXKV_MULTI_H
+#define TXKV_MULTI_H
+
+#include "buf.h"
+#include "txn.h"
+
+struct multi {
+    bool open;        /* between MULTI and EXEC */
+    bool broken;      /* a request was refused: EXEC will be too */
+    size_t count;     /* requests in the queue */
+    size_t bytes;     /* at most so many of the journal, for all of them */
+    struct buf queue; /* the requests as they came */
+    struct txn watch; /* OPEN while keys are watched; FAILED when that took too much history */
+};
+
+#endif
