@@ -140,7 +140,7 @@ static void run_get(struct session *s, const struct request *r)
     }
 }
 
-static void run_set(struct session *s, const struct request *r)
+void run_set(struct session *s, const struct request *r)
 {
     int rc = store_set(&s->engine->store, session_txn(s), r->args[0], r->hash, r->args[1]);
     if (rc < 0) {
@@ -490,7 +490,8 @@ static const struct command table[] = {
     {"QUIT", "", "sends what is owed and closes the connection; an open transaction is discarded", 0, 0, COMMAND_ALWAYS,
      TEXT, run_quit},
     {"GET", "key", "the value of key, or nil", 1, 1, COMMAND_KEY, RESP, run_get},
-    {"SET", "key value", "stores value at key", 2, 2, COMMAND_KEY | COMMAND_REST | COMMAND_WRITES, RESP, run_set},
+    {"SET", "key value [option ...]", "stores value at key; there are no options yet", 2, MANY,
+     COMMAND_KEY | COMMAND_REST | COMMAND_WRITES, RESP, run_set_options},
     {"SETNX", "key value", "stores value where key does not exist; 1, or 0", 2, 2,
      COMMAND_KEY | COMMAND_REST | COMMAND_WRITES, RESP, run_setnx},
     {"GETSET", "key value", "stores value; the old one, or nil", 2, 2, COMMAND_KEY | COMMAND_REST | COMMAND_WRITES, RESP,
@@ -511,10 +512,9 @@ static const struct command table[] = {
      COMMAND_KEY | COMMAND_REST | COMMAND_WRITES | COMMAND_GROWS, RESP, run_setrange},
     {"INCR", "key", "adds 1 to the integer at key; the sum", 1, 1, COMMAND_KEY | COMMAND_WRITES, RESP, run_incr},
     {"DECR", "key", "subtracts 1 from the integer at key; the rest", 1, 1, COMMAND_KEY | COMMAND_WRITES, RESP, run_decr},
-    {"INCRBY", "key by", "adds by to the integer at key; the sum", 2, 2, COMMAND_KEY | COMMAND_NUMBER | COMMAND_WRITES,
-     RESP, run_incr},
-    {"DECRBY", "key by", "subtracts by from the integer at key; the rest", 2, 2,
-     COMMAND_KEY | COMMAND_NUMBER | COMMAND_WRITES, RESP, run_decrby},
+    {"INCRBY", "key by", "adds by to the integer at key; the sum", 2, 2, COMMAND_KEY | COMMAND_WRITES, RESP, run_incrby},
+    {"DECRBY", "key by", "subtracts by from the integer at key; the rest", 2, 2, COMMAND_KEY | COMMAND_WRITES, RESP,
+     run_decrby},
     {"DEL", "key [key ...]", "removes the keys, as one commit; how many there were", 1, MANY, COMMAND_KEYS | COMMAND_WRITES,
      RESP, run_del_keys},
     {"UNLINK", "key [key ...]", "DEL by another name", 1, MANY, COMMAND_KEYS | COMMAND_WRITES, RESP, run_del_keys},
@@ -741,7 +741,7 @@ static __attribute__((noinline)) int check_keys(const struct request *r, const s
         if (rc < 0) {
             return rc;
         }
-        if (keys.step == 2 && r->args[i + 1].len > limits->value_bytes) {
+        if (keys.step == 2 && i + 1 < r->count && r->args[i + 1].len > limits->value_bytes) {
             return ERR_TOOBIG;
         }
     }
@@ -778,7 +778,7 @@ static int check_args(const struct request *r, const struct command_limits *limi
 static bool is_counted(const struct request *r)
 {
     const struct command *c = r->command;
-    return r->count >= c->args_min && r->count <= c->args_max && !(c->flags & COMMAND_PAIRS && r->count % 2 != 0);
+    return r->count >= c->args_min && r->count <= c->args_max;
 }
 
 void command_parse(struct request *r, const struct command_limits *limits, struct slice *words)

@@ -94,6 +94,9 @@ void command_explain(const struct request *r, const struct command_limits *limit
 bool command_queues(const struct session *s, const struct request *r);
 void command_queue(struct session *s, const struct request *r);
 
+/* An EXEC that is wrong itself ends MULTI. */
+void command_refuse_exec(struct session *s, const char *why);
+
 /* Ends MULTI and WATCH, with nothing run. */
 void command_forget_multi(struct session *s);
 

@@ -122,7 +122,8 @@ static void refuse_queueing(struct session *s, const char *text)
 
 bool command_queues(const struct session *s, const struct request *r)
 {
-    bool at_once = r->error == 0 && r->command->flags & COMMAND_AT_ONCE;
+    unsigned flags = r->command == NULL ? 0 : r->command->flags;
+    bool at_once = r->error == 0 ? flags & COMMAND_AT_ONCE : flags & COMMAND_RUNS;
     return s->multi != NULL && s->multi->open && !at_once;
 }
 
@@ -204,6 +205,14 @@ static void exec(struct session *s)
         session_complain(s, complete ? "OOM no memory to apply the transaction; nothing was applied"
                                      : "EXECABORT Transaction discarded: no memory, or over --tx-bytes, --tx-keys or --answer-max");
     }
+}
+
+void command_refuse_exec(struct session *s, const char *why)
+{
+    char text[512];
+    snprintf(text, sizeof(text), "EXECABORT Transaction discarded because of: %s", why);
+    command_forget_multi(s);
+    session_complain(s, text);
 }
 
 void run_exec(struct session *s, const struct request *r)

@@ -43,7 +43,11 @@ void command_run_sub(struct session *s, const struct request *r, const struct su
 
 #define COMMAND_FUNCTION(name) void name(struct session *s, const struct request *r)
 
+/* command.c */
+COMMAND_FUNCTION(run_set);
+
 /* command_strings.c */
+COMMAND_FUNCTION(run_set_options);
 COMMAND_FUNCTION(run_setnx);
 COMMAND_FUNCTION(run_getset);
 COMMAND_FUNCTION(run_getdel);
@@ -53,6 +57,7 @@ COMMAND_FUNCTION(run_append);
 COMMAND_FUNCTION(run_strlen);
 COMMAND_FUNCTION(run_getrange);
 COMMAND_FUNCTION(run_setrange);
+COMMAND_FUNCTION(run_incrby);
 COMMAND_FUNCTION(run_decr);
 COMMAND_FUNCTION(run_decrby);
 

@@ -23,6 +23,15 @@ static int look(struct session *s, const struct request *r, struct slice *value)
     return found;
 }
 
+void run_set_options(struct session *s, const struct request *r)
+{
+    if (r->count > 2) {
+        command_complain_syntax(s);
+    } else {
+        run_set(s, r);
+    }
+}
+
 void run_setnx(struct session *s, const struct request *r)
 {
     struct slice value;
@@ -83,8 +92,22 @@ static int set_pairs(struct session *s, const struct request *r)
     return rc;
 }
 
+/* Whether the last key has its value; complains otherwise. */
+static bool are_pairs(struct session *s, const struct request *r)
+{
+    bool whole = r->count % 2 == 0;
+    if (!whole) {
+        session_complain(s, r->command->run == run_mset ? "ERR wrong number of arguments for 'mset' command"
+                                                        : "ERR wrong number of arguments for 'msetnx' command");
+    }
+    return whole;
+}
+
 void run_mset(struct session *s, const struct request *r)
 {
+    if (!are_pairs(s, r)) {
+        return;
+    }
     bool own;
     int rc = command_scope_open(s, &own);
     rc = command_scope_close(s, own, rc < 0 ? rc : set_pairs(s, r));
@@ -104,6 +127,9 @@ static int any_exists(struct session *s, const struct request *r)
 
 void run_msetnx(struct session *s, const struct request *r)
 {
+    if (!are_pairs(s, r)) {
+        return;
+    }
     bool own;
     int found = 0;
     int rc = command_scope_open(s, &own);
@@ -224,6 +250,14 @@ static void add(struct session *s, const struct request *r, int64_t by)
     int64_t sum = 0;
     int rc = store_increment(store_of(s), session_txn(s), r->args[0], r->hash, by, &sum);
     command_number(s, rc, sum);
+}
+
+void run_incrby(struct session *s, const struct request *r)
+{
+    int64_t by;
+    if (read_number(s, r->args[1], &by)) {
+        add(s, r, by);
+    }
 }
 
 void run_decr(struct session *s, const struct request *r)

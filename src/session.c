@@ -317,6 +317,10 @@ static void run_wrong(struct session *s, const struct request *r)
     char why[448];
     bool begins = r->command != NULL && r->command->flags & COMMAND_BEGINS;
     command_explain(r, &s->engine->limits.command, why, sizeof(why));
+    if (r->command != NULL && r->command->flags & COMMAND_RUNS) {
+        command_refuse_exec(s, why);
+        return;
+    }
     session_error(s, r->error, why);
     if (begins && s->txn.state == TXN_NONE) {
         store_fail(&s->engine->store, &s->txn, ERR_ABORTED, "its BEGIN was refused");

@@ -1,0 +1,370 @@
+/* The same random commands to this server and to Redis: the answers must be the same bytes.
+ *
+ * Two connections to each server; batches go to the first or the second of both, and are answered before the next. How many
+ * commands: TXKV_DIFFERENTIAL, or 20,000; the seed: TXKV_SEED, or 1. What differs on purpose is not sent; docs/protocol.md
+ * lists it. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "server_fixture.h"
+#include "wire.h"
+
+#define COMMANDS_DEFAULT 20000
+#define BATCH_MAX 8
+#define WORDS_MAX 12
+
+static uint64_t seed = 1;
+
+static size_t pick(size_t below)
+{
+    seed = seed * 6364136223846793005U + 1442695040888963407U;
+    return (size_t)(seed >> 33) % below;
+}
+
+/* --- the commands --- */
+
+/* What a command's words are: k a key, v a value, n a number, m a message, o an option of COPY, + more of the last two or one. */
+static const struct {
+    const char *name;
+    const char *words;
+} commands[] = {
+    {"GET", "k"},      {"SET", "kv"},      {"SETNX", "kv"},     {"GETSET", "kv"},    {"GETDEL", "k"},   {"MGET", "k+"},
+    {"MSET", "kv+"},   {"MSETNX", "kv+"},  {"APPEND", "kv"},    {"STRLEN", "k"},     {"GETRANGE", "knn"}, {"SUBSTR", "knn"},
+    {"SETRANGE", "knv"}, {"INCR", "k"},    {"DECR", "k"},       {"INCRBY", "kn"},    {"DECRBY", "kn"},  {"DEL", "k+"},
+    {"UNLINK", "k+"},  {"EXISTS", "k+"},   {"TOUCH", "k+"},     {"TYPE", "k"},       {"DBSIZE", ""},    {"RENAME", "kk"},
+    {"RENAMENX", "kk"}, {"COPY", "kko"},   {"PING", ""},        {"PING", "m"},       {"ECHO", "m"},     {"SELECT", "z"},
+    {"MULTI", ""},     {"EXEC", ""},       {"EXEC", ""},        {"DISCARD", ""},     {"WATCH", "k+"},   {"UNWATCH", ""},
+    {"GET", "k"},      {"SET", "kv"},      {"INCR", "k"},       {"NOSUCH", "m"},     {"FLUSHALL", ""},
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+struct words {
+    char bytes[WORDS_MAX][64];
+    size_t len[WORDS_MAX];
+    size_t count;
+};
+
+static void add_word(struct words *w, const char *bytes, size_t len)
+{
+    if (w->count < WORDS_MAX) {
+        memcpy(w->bytes[w->count], bytes, len);
+        w->len[w->count++] = len;
+    }
+}
+
+static void add_number(struct words *w)
+{
+    static const char *const odd[] = {"9223372036854775807", "-9223372036854775808", "-1", "01", "+1", "1.5", "", " 1", "x",
+                                      "9223372036854775808", "-0"};
+    char text[32];
+    if (pick(4) == 0) {
+        const char *number = odd[pick(sizeof(odd) / sizeof(odd[0]))];
+        add_word(w, number, strlen(number));
+    } else {
+        add_word(w, text, (size_t)snprintf(text, sizeof(text), "%d", (int)pick(30) - 10));
+    }
+}
+
+static void add_value(struct words *w)
+{
+    char bytes[40];
+    size_t len = pick(sizeof(bytes));
+    if (pick(3) == 0) {
+        add_number(w);
+        return;
+    }
+    for (size_t i = 0; i < len; i++) {
+        bytes[i] = (char)pick(256);
+    }
+    add_word(w, bytes, len);
+}
+
+/* SETRANGE fills up to its offset; a large one is another limit here. */
+static void add_offset(struct words *w)
+{
+    char text[16];
+    add_word(w, text, (size_t)snprintf(text, sizeof(text), "%d", (int)pick(60) - 3));
+}
+
+static void add_key(struct words *w)
+{
+    static const char *const keys[] = {"a", "b", "c", "d", "key\r\n", " ", "\xff\x01", "a long key with words in it"};
+    const char *key = keys[pick(sizeof(keys) / sizeof(keys[0]))];
+    add_word(w, key, strlen(key));
+}
+
+static void add_option(struct words *w)
+{
+    static const char *const options[] = {"REPLACE", "replace", "DB", "NX"};
+    for (size_t i = pick(3); i > 0; i--) {
+        const char *option = options[pick(4)];
+        add_word(w, option, strlen(option));
+        if (strcmp(option, "DB") == 0) {
+            add_word(w, "0", pick(5) > 0);
+        }
+    }
+}
+
+static void add_argument(struct words *w, char kind, bool offset)
+{
+    switch (kind) {
+    case 'k':
+        add_key(w);
+        break;
+    case 'n':
+        (offset ? add_offset : add_number)(w);
+        break;
+    case 'o':
+        add_option(w);
+        break;
+    case 'z':
+        add_word(w, pick(4) == 0 ? "x" : "0", 1);
+        break;
+    case 'v':
+    default:
+        add_value(w);
+        break;
+    }
+}
+
+static void make_words(struct words *w, size_t which)
+{
+    const char *kinds = commands[which].words;
+    bool offset = strcmp(commands[which].name, "SETRANGE") == 0;
+    w->count = 0;
+    add_word(w, commands[which].name, strlen(commands[which].name));
+    if (w->bytes[0][0] != '\0' && pick(8) == 0) {
+        w->bytes[0][0] = (char)(w->bytes[0][0] | 0x20);
+    }
+    for (const char *kind = kinds; *kind != '\0'; kind++) {
+        if (*kind == '+') {
+            for (size_t more = pick(4); more > 0; more--) {
+                for (const char *again = kinds; again != kind; again++) {
+                    add_argument(w, *again, offset);
+                }
+            }
+        } else {
+            add_argument(w, *kind, offset);
+        }
+    }
+    if (pick(40) == 0) { /* too few, or too many */
+        w->count = w->count > 1 && pick(2) == 0 ? w->count - 1 : w->count;
+        if (pick(2) == 0 && *kinds != 'm') { /* PING takes any number in Redis until it runs */
+            add_word(w, "x", 1);
+        }
+    }
+}
+
+static void put_words(struct text *to, const struct words *w)
+{
+    text_addf(to, "*%zu\r\n", w->count);
+    for (size_t i = 0; i < w->count; i++) {
+        text_addf(to, "$%zu\r\n", w->len[i]);
+        text_add(to, w->bytes[i], w->len[i]);
+        text_addf(to, "\r\n");
+    }
+}
+
+/* --- answers --- */
+
+/* What follows the answer at `at`, or NULL where it has not come whole. */
+static const char *behind(const char *at, const char *end)
+{
+    const char *lf = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+    if (lf == NULL) {
+        return NULL;
+    }
+    long number = strtol(at + 1, NULL, 10);
+    const char *next = lf + 1;
+    if (*at == '$' && number >= 0) {
+        return end - next < number + 2 ? NULL : next + number + 2;
+    }
+    for (long i = 0; *at == '*' && i < number && next != NULL; i++) {
+        next = behind(next, end);
+    }
+    return next;
+}
+
+/* Waits for so many answers; their bytes. */
+static size_t wait_for(struct client *c, size_t answers)
+{
+    for (;;) {
+        const char *start = c->in.data == NULL ? "" : c->in.data + c->taken;
+        const char *end = c->in.data == NULL ? start : c->in.data + c->in.len;
+        const char *at = start;
+        size_t count = 0;
+        for (const char *next; count < answers && (next = behind(at, end)) != NULL; count++) {
+            at = next;
+        }
+        if (count == answers) {
+            return (size_t)(at - start);
+        }
+        CHECK(client_receive(c, 65536, WIRE_TIMEOUT_MS), "the server has closed after %zu of %zu answers", count, answers);
+    }
+}
+
+static void show(const char *title, const char *bytes, size_t len)
+{
+    printf("%s: ", title);
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        if (c >= ' ' && c <= '~') {
+            putchar(c);
+        } else {
+            printf(c == '\r' ? "\\r" : c == '\n' ? "\\n" : "\\x%02x", c);
+        }
+    }
+    putchar('\n');
+}
+
+static void take(struct client *c, size_t len)
+{
+    c->taken += len;
+    if (c->taken == c->in.len) {
+        c->taken = 0;
+        c->in.len = 0;
+    }
+}
+
+/* Sends a batch to both, and compares what they answer. */
+static void compare(struct client *ours, struct client *theirs, const struct text *batch, size_t answers)
+{
+    client_send(ours, batch->data, batch->len);
+    client_send(theirs, batch->data, batch->len);
+    size_t our_len = wait_for(ours, answers);
+    size_t their_len = wait_for(theirs, answers);
+    const char *our_bytes = ours->in.data + ours->taken;
+    const char *their_bytes = theirs->in.data + theirs->taken;
+    if (our_len != their_len || memcmp(our_bytes, their_bytes, our_len) != 0) {
+        show("sent", batch->data, batch->len);
+        show("txkv", our_bytes, our_len);
+        show("Redis", their_bytes, their_len);
+        CHECK(false, "the answers differ");
+    }
+    take(ours, our_len);
+    take(theirs, their_len);
+}
+
+/* --- Redis --- */
+
+static pid_t start_redis(void)
+{
+    if (system("command -v redis-server >/dev/null") != 0) {
+        check_skip("redis-server is not installed (package redis-server)");
+    }
+    (void)check_directory();
+    pid_t pid = fork();
+    CHECK(pid >= 0, "fork");
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", check_path("redis"), "--save", "", "--dir",
+               check_directory(), "--logfile", check_path("redis.log"), (char *)NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
+static bool redis_answers(void *arg)
+{
+    struct client c;
+    (void)arg;
+    if (client_open_unix(&c, check_path("redis")) != 0) {
+        return false;
+    }
+    client_close(&c);
+    return true;
+}
+
+static size_t number_from(const char *variable, size_t otherwise)
+{
+    const char *text = getenv(variable);
+    return text == NULL ? otherwise : strtoul(text, NULL, 10);
+}
+
+/* What the connections are in, as far as it matters for what is sent. */
+struct state {
+    bool watches[2];
+    bool queues[2];
+};
+
+static bool is(size_t which, const char *name)
+{
+    return strcmp(commands[which].name, name) == 0;
+}
+
+static bool removes_keys(size_t which)
+{
+    return is(which, "DEL") || is(which, "UNLINK") || is(which, "GETDEL") || is(which, "RENAME") || is(which, "RENAMENX");
+}
+
+/* A command for this connection. Redis takes a key for changed that one EXEC makes and removes again; FLUSHALL changes absent
+ * keys only here: neither is sent while a key may be watched. */
+static size_t pick_command(struct state *state, size_t who)
+{
+    size_t which = pick(COMMANDS);
+    bool watched = state->watches[0] || state->watches[1];
+    if ((watched && is(which, "FLUSHALL")) || (watched && state->queues[who] && removes_keys(which)) ||
+        (is(which, "WATCH") && state->queues[1 - who])) {
+        return 0;
+    }
+    state->watches[who] = state->watches[who] || is(which, "WATCH");
+    state->queues[who] = is(which, "MULTI") || (state->queues[who] && !is(which, "EXEC") && !is(which, "DISCARD"));
+    return which;
+}
+
+static void same_answers(void)
+{
+    struct server s;
+    struct client ours[2], theirs[2];
+    struct state state = {{false, false}, {false, false}};
+    size_t left = number_from("TXKV_DIFFERENTIAL", COMMANDS_DEFAULT);
+    seed = number_from("TXKV_SEED", 1);
+    pid_t redis = start_redis();
+    server_start(&s, "--unix", check_path("txkv"), NULL);
+    check_until(redis_answers, NULL, WIRE_TIMEOUT_MS, "Redis's socket");
+    for (int i = 0; i < 2; i++) {
+        CHECK(client_open_unix(&ours[i], check_path("txkv")) == 0, "no connection to txkv");
+        CHECK(client_open_unix(&theirs[i], check_path("redis")) == 0, "no connection to Redis");
+    }
+    for (size_t sent = 0; sent < left;) {
+        struct text batch = {0};
+        size_t who = pick(2);
+        size_t count = 1 + pick(BATCH_MAX);
+        for (size_t i = 0; i < count; i++) {
+            struct words w;
+            make_words(&w, pick_command(&state, who));
+            put_words(&batch, &w);
+        }
+        compare(&ours[who], &theirs[who], &batch, count);
+        sent += count;
+        text_free(&batch);
+        if (pick(50) == 0) { /* so that there are times when nobody watches */
+            struct text end = {0};
+            text_addf(&end, "*1\r\n$5\r\nRESET\r\n");
+            compare(&ours[who], &theirs[who], &end, 1);
+            text_free(&end);
+            state.watches[who] = state.queues[who] = false;
+        }
+    }
+    printf("    %zu commands\n", left);
+    for (int i = 0; i < 2; i++) {
+        client_close(&ours[i]);
+        client_close(&theirs[i]);
+    }
+    kill(redis, SIGKILL);
+    waitpid(redis, NULL, 0);
+    server_stop(&s);
+}
+
+static const struct check checks[] = {
+    {"the same answers", same_answers},
+};
+
+CHECK_MAIN(checks)
