@@ -69,6 +69,20 @@ static size_t set_any(struct run *r, char *to, unsigned number)
     return write_line(to, "SET", rng_below(&r->rng, KEYS), " " VALUE);
 }
 
+/* The same in RESP, which the first of them makes the session speak. */
+static size_t resp_get(struct run *r, char *to, unsigned number)
+{
+    (void)number;
+    return (size_t)sprintf(to, "*2\r\n$3\r\nGET\r\n$16\r\nkey:%012llu\r\n", (unsigned long long)rng_below(&r->rng, KEYS));
+}
+
+static size_t resp_set(struct run *r, char *to, unsigned number)
+{
+    (void)number;
+    return (size_t)sprintf(to, "*3\r\n$3\r\nSET\r\n$16\r\nkey:%012llu\r\n$16\r\n" VALUE "\r\n",
+                           (unsigned long long)rng_below(&r->rng, KEYS));
+}
+
 static size_t set_new(struct run *r, char *to, unsigned number)
 {
     (void)r;
@@ -166,6 +180,8 @@ static void serve_overwrites(struct run *r, struct slice batch)
 
 #define OK_BYTES 4                      /* of "OK" as a line */
 #define VALUE_BYTES (sizeof(VALUE) + 1) /* of VALUE as a line */
+#define RESP_OK_BYTES 5
+#define RESP_VALUE_BYTES (5 + VALUE_BYTES) /* "$16" as a line before it */
 
 static const struct operation operations[] = {
     {"decode", PIPELINE, 1, get_or_set, serve_decoder},
@@ -175,6 +191,9 @@ static const struct operation operations[] = {
     {"get-alone", 1, VALUE_BYTES, get_any, serve_tick},
     {"set", PIPELINE, OK_BYTES, set_any, serve_tick},
     {"set-new", PIPELINE, OK_BYTES, set_new, serve_tick},
+    {"resp-get", PIPELINE, RESP_VALUE_BYTES, resp_get, serve_tick},
+    {"resp-get-1", 1, RESP_VALUE_BYTES, resp_get, serve_tick},
+    {"resp-set", PIPELINE, RESP_OK_BYTES, resp_set, serve_tick},
     {"commit", PIPELINE / 8, 6 * OK_BYTES, four_writes, serve_tick},
     {"commit-rmw", PIPELINE / 4, 3 * OK_BYTES + VALUE_BYTES, read_modify_write, serve_tick},
 };

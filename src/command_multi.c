@@ -139,8 +139,8 @@ void command_queue(struct session *s, const struct request *r)
     } else if (r->command->flags & COMMAND_ALONE) {
         snprintf(text, sizeof(text), "ERR %s inside MULTI is not allowed", r->command->name);
         refuse_queueing(s, text);
-    } else if (buf_len(&m->queue) + size > s->engine->store_limits.txn.bytes) {
-        refuse_queueing(s, "TOOBIG the requests of a MULTI have at most as many bytes as a transaction (--tx-bytes)");
+    } else if (m->count == MULTI_REQUESTS_MAX || buf_len(&m->queue) + size > s->engine->store_limits.txn.bytes) {
+        refuse_queueing(s, "TOOBIG a MULTI has at most 10000 requests, and the bytes of a transaction (--tx-bytes)");
     } else if (buf_append(&m->queue, buf_head(&s->in), size) < 0) {
         m->broken = true;
         session_error(s, ERR_FULL, "no memory for this");

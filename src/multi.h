@@ -7,6 +7,8 @@
 #include "buf.h"
 #include "txn.h"
 
+#define MULTI_REQUESTS_MAX 10000 /* run in one go, and nobody else meanwhile */
+
 struct multi {
     bool open;        /* between MULTI and EXEC */
     bool broken;      /* a request was refused: EXEC will be too */

@@ -193,7 +193,7 @@ static enum decoded decode_words(struct decoder *d, struct slice bytes, size_t l
         }
         size_t word = (size_t)(length.next - bytes.data);
         size_t next = word + (size_t)length.number + 2;
-        if (next > longest || (d->words > WORDS_MAX && d->left < d->words)) {
+        if ((next > longest && !FAULT(no_line_limit)) || (d->words > WORDS_MAX && d->left < d->words)) {
             begin_skipping(d, bytes);
             return skip(d, bytes, at, out);
         }

@@ -44,6 +44,40 @@ static void line_without_end(void)
     server_stop(&s);
 }
 
+/* RESP: a length that is announced takes no memory, and what comes of an over-long word is dropped. */
+static void announced_lengths(void)
+{
+    static struct client crowd[200];
+    struct server s;
+    struct client other;
+    struct text piece = {0};
+    check_needs_plain_memory();
+    server_start(&s, NULL);
+    client_open(&other, &s);
+    client_ask(&other, "PING", "+PONG");
+    for (size_t i = 0; i < 200; i++) {
+        client_open(&crowd[i], &s);
+    }
+    client_ask(&other, "PING", "+PONG");
+    size_t before = server_memory(&s, "VmRSS");
+    for (size_t i = 0; i < 200; i++) {
+        client_sendf(&crowd[i], i % 2 == 0 ? "*2\r\n$4\r\nECHO\r\n$536870912\r\nabc" : "*2147483647\r\n$4\r\nPING\r\n$9\r\nabc");
+    }
+    text_fill(&piece, 'x', MIB);
+    for (size_t sent = 0; sent < LONG_LINE; sent += piece.len) {
+        client_send(&crowd[0], piece.data, piece.len);
+        client_ask(&other, "PING", "+PONG");
+        size_t most = server_memory(&s, "VmHWM");
+        CHECK(most < before + LONG_LINE_MEMORY, "%zu bytes of a word took %zu bytes of memory", sent, most - before);
+    }
+    for (size_t i = 0; i < 200; i++) {
+        client_close(&crowd[i]);
+    }
+    client_close(&other);
+    text_free(&piece);
+    server_stop(&s);
+}
+
 static void set_of(struct client *c, size_t key_len, size_t value_len)
 {
     struct text line = {0};
@@ -323,6 +357,7 @@ static void no_false_alarm(void)
 
 static const struct check checks[] = {
     {"line without end", line_without_end},
+    {"announced lengths", announced_lengths},
     {"longest line", longest_line},
     {"long line in a transaction", long_line_in_transaction},
     {"control bytes", control_bytes},
