@@ -33,8 +33,30 @@ struct length {
     const char *next; /* behind its line */
 };
 
+static bool is_digit(char c)
+{
+    return (unsigned char)(c - '0') <= 9;
+}
+
+/* The common lines, of one or two digits; false for any other. */
+static inline bool read_short_length(const char *at, const char *end, struct length *length)
+{
+    if (end - at < 4 || !is_digit(at[0])) {
+        return false;
+    }
+    if (at[1] == '\r' && at[2] == '\n') {
+        *length = (struct length){at[0] - '0', at + 3};
+        return true;
+    }
+    if (at[0] == '0' || !is_digit(at[1]) || at[2] != '\r' || at[3] != '\n') {
+        return false;
+    }
+    *length = (struct length){(at[0] - '0') * 10 + at[1] - '0', at + 4};
+    return true;
+}
+
 /* Reads the rest of a line that is a number in its one form. */
-static enum found read_length(const char *at, const char *end, struct length *length)
+static __attribute__((noinline)) enum found read_any_length(const char *at, const char *end, struct length *length)
 {
     bool negative = at < end && *at == '-';
     const char *first = at + (negative ? 1 : 0);
@@ -59,6 +81,11 @@ static enum found read_length(const char *at, const char *end, struct length *le
     length->number = negative ? -number : number;
     length->next = p + 2;
     return p[1] == '\n' ? FOUND_LENGTH : FOUND_WRONG;
+}
+
+static inline enum found read_length(const char *at, const char *end, struct length *length)
+{
+    return read_short_length(at, end, length) ? FOUND_LENGTH : read_any_length(at, end, length);
 }
 
 static enum decoded broken(struct raw_request *out, const char *why, char got)
@@ -405,6 +432,19 @@ static size_t split(const struct raw_request *raw, size_t max, bool rest, struct
 static char *write_header(struct buf *out, char sign, uint64_t number, size_t behind)
 {
     char digits[24];
+    if (number < 100) {
+        size_t two = number >= 10 ? 1 : 0;
+        char *to = buf_reserve(out, sizeof(digits) + behind);
+        if (to == NULL) {
+            return NULL;
+        }
+        to[0] = sign;
+        to[1] = (char)('0' + number / 10);
+        to[1 + two] = (char)('0' + number % 10);
+        memcpy(to + 2 + two, "\r\n", 2);
+        buf_commit(out, 4 + two);
+        return to + 4 + two;
+    }
     size_t len = sizeof(digits) - 2;
     memcpy(digits + len, "\r\n", 2);
     do {

@@ -115,6 +115,26 @@ static void cli_pipes(void)
     server_stop(&s);
 }
 
+/* What RESP writes is logged as what it is: several keys, a queue, values that grow, bytes of any kind. */
+static void kept(void)
+{
+    struct server s;
+    need("redis-cli");
+    server_start_on(&s, "data", NULL);
+    expect(&s, "redis-cli -p %d mset a 1 b 2 c 3", "OK\n");
+    expect(&s, "printf 'MULTI\\nINCR a\\nRENAME b d\\nSET \"k\\\\n\" \"v\\\\r\\\\n\"\\nEXEC\\n' | redis-cli -p %d",
+           "OK\nQUEUED\nQUEUED\nQUEUED\n2\nOK\nOK\n");
+    expect(&s, "redis-cli -p %d append a 0", "2\n");
+    expect(&s, "redis-cli -p %d copy a e", "1\n");
+    expect(&s, "redis-cli -p %d del c nothing", "1\n");
+    expect(&s, "redis-cli -p %d config get appendonly", "appendonly\nyes\n");
+    server_kill(&s);
+    server_start_on(&s, "data", NULL);
+    expect(&s, "redis-cli -p %d mget a b c d e", "20\n\n\n2\n20\n");
+    expect(&s, "printf 'GET \"k\\\\n\"\\n' | redis-cli -p %d", "v\r\n\n");
+    server_stop(&s);
+}
+
 static void benchmark(void)
 {
     struct server s;
@@ -143,6 +163,7 @@ static const struct check checks[] = {
     {"redis-cli by lines", cli_converses},
     {"redis-cli with a conflict", cli_conflicts},
     {"redis-cli --pipe", cli_pipes},
+    {"kept", kept},
     {"redis-benchmark", benchmark},
 };
 
