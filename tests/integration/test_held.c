@@ -59,7 +59,7 @@ static void expect_silence(const struct client *c, const char *what)
 
 struct held {
     const char *lines;
-    const char *answers[4]; /* at once, those before `held_from` */
+    const char *answers[8]; /* at once, those before `held_from` */
     size_t held_from;
 };
 
@@ -141,6 +141,41 @@ static void conflict(void)
     client_ask(&loser, "GET settled", "w");
     client_close(&loser);
     client_close(&winner);
+    tear_down(&f);
+}
+
+#define RESP "*1\r\n$4\r\nPING\r\n"
+
+/* The same in RESP; an EXEC that runs nothing tells of the commit that changed what was watched. */
+static void resp(void)
+{
+    static const struct held rows[] = {
+        {RESP "MSET p 1 q 2\r\n", {"+PONG", "+OK"}, 1},
+        {RESP "MULTI\r\nSET other 4\r\nEXEC\r\n", {"+PONG", "+OK", "+QUEUED", "*1", "+OK"}, 3},
+        {RESP "MULTI\r\nGET settled\r\nEXEC\r\n", {"+PONG", "+OK", "+QUEUED", "*1", "$1", "s"}, 6},
+        {RESP "MULTI\r\nGET fresh\r\nEXEC\r\n", {"+PONG", "+OK", "+QUEUED", "*1", "$1", "f"}, 3},
+        {RESP "EXISTS settled\r\nEXISTS settled fresh\r\n", {"+PONG", ":1", ":2"}, 2},
+        {RESP "RENAME doomed other\r\n", {"+PONG", "-ERR no such key"}, 1},
+        {RESP "SETNX fresh 1\r\n", {"+PONG", ":0"}, 1},
+    };
+    struct fixture f;
+    struct client watcher;
+    struct client writer;
+    set_up(&f, "commit");
+    client_open(&watcher, &f.server);
+    client_ask(&watcher, RESP "WATCH settled2", "+PONG");
+    client_expect(&watcher, "+OK");
+    open_and_send(&writer, &f, "SET fresh f\r\nDEL doomed\r\nDEL settled2\r\nSET settled2 2\r\n");
+    let_run(&f);
+    client_sendf(&watcher, "MULTI\r\nEXEC\r\n");
+    client_wait_delivered(&watcher);
+    let_run(&f);
+    client_expect(&watcher, "+OK");
+    expect_silence(&watcher, "EXEC");
+    check_held(&f, rows, sizeof(rows) / sizeof(rows[0]));
+    client_expect(&watcher, "*-1");
+    client_close(&watcher);
+    client_close(&writer);
     tear_down(&f);
 }
 
@@ -447,6 +482,7 @@ static void client_leaves(void)
 static const struct check checks[] = {
     {"writers and readers", writers_and_readers},
     {"conflict", conflict},
+    {"RESP", resp},
     {"settled data", settled_data},
     {"--sync interval and none", other_modes},
     {"between big answers", between_big_answers},
