@@ -202,8 +202,9 @@ static void exec(struct session *s)
     if (rc < 0) {
         buf_truncate(&s->out, mark);
         s->answer_failed = false;
-        session_complain(s, complete ? "OOM no memory to apply the transaction; nothing was applied"
-                                     : "EXECABORT Transaction discarded: no memory, or over --tx-bytes, --tx-keys or --answer-max");
+        session_complain(
+            s, complete ? "OOM no memory to apply the transaction; nothing was applied"
+                        : "EXECABORT Transaction discarded: no memory, or over --tx-bytes, --tx-keys or --answer-max");
     }
 }
 

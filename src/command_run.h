@@ -34,7 +34,7 @@ int command_scope_close(struct session *s, bool own, int rc);
 struct subcommand {
     const char *name; /* in capitals */
     unsigned args_min;
-    unsigned args_max; /* behind it */
+    unsigned args_max;                                       /* behind it */
     void (*run)(struct session *s, const struct request *r); /* args[0] is its name */
 };
 

@@ -195,9 +195,10 @@ static void client_info(struct session *s, const struct request *r)
 {
     char text[320];
     (void)r;
-    int len = snprintf(text, sizeof(text), "id=%llu name=%s db=0 multi=%d resp=%d cmd=client|info\n",
-                       (unsigned long long)s->id, s->name == NULL ? "" : s->name,
-                       s->multi != NULL && s->multi->open ? (int)s->multi->count : -1, s->proto == &proto_resp3 ? 3 : 2);
+    int len =
+        snprintf(text, sizeof(text), "id=%llu name=%s db=0 multi=%d resp=%d cmd=client|info\n",
+                 (unsigned long long)s->id, s->name == NULL ? "" : s->name,
+                 s->multi != NULL && s->multi->open ? (int)s->multi->count : -1, s->proto == &proto_resp3 ? 3 : 2);
     session_answer(s, s->proto->report(&s->out, slice_of(text, (size_t)len)));
 }
 
@@ -213,8 +214,8 @@ static void client_on_off(struct session *s, const struct request *r)
 void run_client(struct session *s, const struct request *r)
 {
     static const struct subcommand subs[] = {
-        {"ID", 0, 0, client_id},           {"GETNAME", 0, 0, client_getname},    {"SETNAME", 1, 1, client_setname},
-        {"SETINFO", 2, 2, client_setinfo}, {"INFO", 0, 0, client_info},          {"NO-EVICT", 1, 1, client_on_off},
+        {"ID", 0, 0, client_id},           {"GETNAME", 0, 0, client_getname}, {"SETNAME", 1, 1, client_setname},
+        {"SETINFO", 2, 2, client_setinfo}, {"INFO", 0, 0, client_info},       {"NO-EVICT", 1, 1, client_on_off},
         {"NO-TOUCH", 1, 1, client_on_off},
     };
     command_run_sub(s, r, subs, sizeof(subs) / sizeof(subs[0]));
@@ -405,7 +406,8 @@ static __attribute__((format(printf, 2, 3))) void report(struct report *to, cons
 static void report_server(struct session *s, struct report *to)
 {
     const struct engine *e = s->engine;
-    report(to, "redis_version:%s\r\nredis_mode:standalone\r\ntxkv_version:%s\r\ntcp_port:%u\r\nuptime_in_seconds:%lld\r\n",
+    report(to,
+           "redis_version:%s\r\nredis_mode:standalone\r\ntxkv_version:%s\r\ntcp_port:%u\r\nuptime_in_seconds:%lld\r\n",
            REDIS_VERSION, TXKV_VERSION, (unsigned)e->port, (long long)((now_us(e) - e->started_us) / 1000000));
 }
 
@@ -423,8 +425,10 @@ static void report_memory(struct session *s, struct report *to)
 
 static void report_persistence(struct session *s, struct report *to)
 {
-    report(to, "loading:0\r\nasync_loading:0\r\naof_enabled:%d\r\nrdb_bgsave_in_progress:0\r\naof_rewrite_in_progress:0\r\n",
-           s->engine->store.journal != NULL ? 1 : 0);
+    report(
+        to,
+        "loading:0\r\nasync_loading:0\r\naof_enabled:%d\r\nrdb_bgsave_in_progress:0\r\naof_rewrite_in_progress:0\r\n",
+        s->engine->store.journal != NULL ? 1 : 0);
 }
 
 static void report_stats(struct session *s, struct report *to)
@@ -488,8 +492,8 @@ static const struct {
     const char *name;
     const char *value; /* NULL: a number that is looked up */
 } settings[] = {
-    {"appendonly", "no"},          {"databases", "1"},  {"maxmemory", NULL}, {"maxmemory-policy", "noeviction"},
-    {"proto-max-bulk-len", NULL}, {"save", ""},        {"timeout", "0"},
+    {"appendonly", "no"},         {"databases", "1"}, {"maxmemory", NULL}, {"maxmemory-policy", "noeviction"},
+    {"proto-max-bulk-len", NULL}, {"save", ""},       {"timeout", "0"},
 };
 
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))
@@ -548,7 +552,8 @@ static void config_set(struct session *s, const struct request *r)
         }
         if (slice_equal(r->args[2], slice_str(value))) {
             command_done(s, 0);
-        } else if (strcmp(settings[i].name, "maxmemory") == 0 && store_parse_integer(r->args[2], &bytes) && bytes >= 0) {
+        } else if (strcmp(settings[i].name, "maxmemory") == 0 && store_parse_integer(r->args[2], &bytes) &&
+                   bytes >= 0) {
             s->engine->store_limits.memory_bytes = (size_t)bytes;
             command_done(s, 0);
         } else {
@@ -559,7 +564,8 @@ static void config_set(struct session *s, const struct request *r)
         }
         return;
     }
-    snprintf(text, sizeof(text), "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'", shown, r->args[1].data);
+    snprintf(text, sizeof(text), "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'", shown,
+             r->args[1].data);
     session_complain(s, text);
 }
 

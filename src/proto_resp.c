@@ -18,10 +18,10 @@
 #include "fault.h"
 #include "proto.h"
 
-#define WORDS_MAX 1025                     /* a verb and its arguments, over it the request is too long */
-#define REQUEST_MIN_MAX ((size_t)2 << 20)  /* bytes of a request that are always allowed */
-#define LENGTHS_BYTES ((size_t)1024)       /* what the longest key and value may have around them */
-#define BULK_MAX ((int64_t)512 << 20)      /* as Redis has it; a longer word is no word */
+#define WORDS_MAX 1025                    /* a verb and its arguments, over it the request is too long */
+#define REQUEST_MIN_MAX ((size_t)2 << 20) /* bytes of a request that are always allowed */
+#define LENGTHS_BYTES ((size_t)1024)      /* what the longest key and value may have around them */
+#define BULK_MAX ((int64_t)512 << 20)     /* as Redis has it; a longer word is no word */
 #define DIGITS_MAX 19
 
 /* --- lengths --- */
@@ -268,7 +268,10 @@ static enum decoded decode_counted(struct decoder *d, struct slice bytes, size_t
 
 static int hex_of(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* What an escape in double quotes stands for; `at` is behind the backslash and moves behind the escape. */
@@ -564,7 +567,8 @@ static int write_error(struct buf *out, int err, const char *text)
 {
     size_t ordinal = (size_t)(-err - 1);
     const char *code = errors[ordinal].code;
-    return write_words(out, '-', code == NULL ? "ERR" : code, errors[ordinal].text == NULL ? text : errors[ordinal].text);
+    return write_words(out, '-', code == NULL ? "ERR" : code,
+                       errors[ordinal].text == NULL ? text : errors[ordinal].text);
 }
 
 static int write_complaint(struct buf *out, const char *text)
@@ -597,21 +601,22 @@ static int write_refusal(struct buf *out, const struct raw_request *raw)
     if (mark == NULL) {
         return write_words(out, '-', "ERR Protocol error:", raw->why);
     }
-    snprintf(text, sizeof(text), "%.*s%c%s", (int)(mark - raw->why), raw->why, raw->got == '\0' ? ' ' : raw->got, mark + 2);
+    snprintf(text, sizeof(text), "%.*s%c%s", (int)(mark - raw->why), raw->why, raw->got == '\0' ? ' ' : raw->got,
+             mark + 2);
     return write_words(out, '-', "ERR Protocol error:", text);
 }
 
 #define RESP_COMMON                                                                                                    \
-    .kind = PROTO_RESP, .decode = decode, .give_up = give_up, .split = split, .refusal = write_refusal,                 \
-    .ok = write_ok, .pong = write_pong, .value = write_value, .integer = write_integer, .line = write_value,            \
+    .kind = PROTO_RESP, .decode = decode, .give_up = give_up, .split = split, .refusal = write_refusal,                \
+    .ok = write_ok, .pong = write_pong, .value = write_value, .integer = write_integer, .line = write_value,           \
     .error = write_error, .complaint = write_complaint, .status = write_status, .array = write_array
 
 const struct proto proto_resp2 = {
-    RESP_COMMON, .absent = write_absent2, .report = write_value, .no_array = write_no_array2, .map = write_map2,
-    .set = write_array,
+    RESP_COMMON,       .absent = write_absent2, .report = write_value, .no_array = write_no_array2,
+    .map = write_map2, .set = write_array,
 };
 
 const struct proto proto_resp3 = {
-    RESP_COMMON, .absent = write_null3, .report = write_report3, .no_array = write_null3, .map = write_map3,
-    .set = write_set3,
+    RESP_COMMON,       .absent = write_null3, .report = write_report3, .no_array = write_null3,
+    .map = write_map3, .set = write_set3,
 };

@@ -37,7 +37,8 @@ static void note(struct trace *t, enum decoded what, const struct raw_request *r
     if (what == DECODED_SKIP || what == DECODED_MORE) {
         return;
     }
-    int len = snprintf(head, sizeof(head), "%d:%d%d:%u:", (int)what, raw->multibulk, raw->too_long, (unsigned)raw->words);
+    int len =
+        snprintf(head, sizeof(head), "%d:%d%d:%u:", (int)what, raw->multibulk, raw->too_long, (unsigned)raw->words);
     add(t, slice_of(head, (size_t)len));
     if (what == DECODED_BROKEN) {
         add(t, slice_str(raw->why));
@@ -103,8 +104,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t most = 1; most <= 64; most *= 4) {
         decode_all(data, size, most, seed, &cut);
         if (cut.len != whole.len || memcmp(cut.text, whole.text, cut.len) != 0) {
-            fprintf(stderr, "pieces of at most %zu:\n%.*s\nwhole:\n%.*s\n", most, (int)cut.len, cut.text, (int)whole.len,
-                    whole.text);
+            fprintf(stderr, "pieces of at most %zu:\n%.*s\nwhole:\n%.*s\n", most, (int)cut.len, cut.text,
+                    (int)whole.len, whole.text);
             abort();
         }
     }

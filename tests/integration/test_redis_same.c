@@ -34,13 +34,13 @@ static const struct {
     const char *name;
     const char *words;
 } commands[] = {
-    {"GET", "k"},      {"SET", "kv"},      {"SETNX", "kv"},     {"GETSET", "kv"},    {"GETDEL", "k"},   {"MGET", "k+"},
-    {"MSET", "kv+"},   {"MSETNX", "kv+"},  {"APPEND", "kv"},    {"STRLEN", "k"},     {"GETRANGE", "knn"}, {"SUBSTR", "knn"},
-    {"SETRANGE", "knv"}, {"INCR", "k"},    {"DECR", "k"},       {"INCRBY", "kn"},    {"DECRBY", "kn"},  {"DEL", "k+"},
-    {"UNLINK", "k+"},  {"EXISTS", "k+"},   {"TOUCH", "k+"},     {"TYPE", "k"},       {"DBSIZE", ""},    {"RENAME", "kk"},
-    {"RENAMENX", "kk"}, {"COPY", "kko"},   {"PING", ""},        {"PING", "m"},       {"ECHO", "m"},     {"SELECT", "z"},
-    {"MULTI", ""},     {"EXEC", ""},       {"EXEC", ""},        {"DISCARD", ""},     {"WATCH", "k+"},   {"UNWATCH", ""},
-    {"GET", "k"},      {"SET", "kv"},      {"INCR", "k"},       {"NOSUCH", "m"},     {"FLUSHALL", ""},
+    {"GET", "k"},        {"SET", "kv"},     {"SETNX", "kv"},  {"GETSET", "kv"}, {"GETDEL", "k"},     {"MGET", "k+"},
+    {"MSET", "kv+"},     {"MSETNX", "kv+"}, {"APPEND", "kv"}, {"STRLEN", "k"},  {"GETRANGE", "knn"}, {"SUBSTR", "knn"},
+    {"SETRANGE", "knv"}, {"INCR", "k"},     {"DECR", "k"},    {"INCRBY", "kn"}, {"DECRBY", "kn"},    {"DEL", "k+"},
+    {"UNLINK", "k+"},    {"EXISTS", "k+"},  {"TOUCH", "k+"},  {"TYPE", "k"},    {"DBSIZE", ""},      {"RENAME", "kk"},
+    {"RENAMENX", "kk"},  {"COPY", "kko"},   {"PING", ""},     {"PING", "m"},    {"ECHO", "m"},       {"SELECT", "z"},
+    {"MULTI", ""},       {"EXEC", ""},      {"EXEC", ""},     {"DISCARD", ""},  {"WATCH", "k+"},     {"UNWATCH", ""},
+    {"GET", "k"},        {"SET", "kv"},     {"INCR", "k"},    {"NOSUCH", "m"},  {"FLUSHALL", ""},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -61,8 +61,17 @@ static void add_word(struct words *w, const char *bytes, size_t len)
 
 static void add_number(struct words *w)
 {
-    static const char *const odd[] = {"9223372036854775807", "-9223372036854775808", "-1", "01", "+1", "1.5", "", " 1", "x",
-                                      "9223372036854775808", "-0"};
+    static const char *const odd[] = {"9223372036854775807",
+                                      "-9223372036854775808",
+                                      "-1",
+                                      "01",
+                                      "+1",
+                                      "1.5",
+                                      "",
+                                      " 1",
+                                      "x",
+                                      "9223372036854775808",
+                                      "-0"};
     char text[32];
     if (pick(4) == 0) {
         const char *number = odd[pick(sizeof(odd) / sizeof(odd[0]))];
@@ -206,7 +215,8 @@ static size_t wait_for(struct client *c, size_t answers)
         if (count == answers) {
             return (size_t)(at - start);
         }
-        CHECK(client_receive(c, 65536, WIRE_TIMEOUT_MS), "the server has closed after %zu of %zu answers", count, answers);
+        CHECK(client_receive(c, 65536, WIRE_TIMEOUT_MS), "the server has closed after %zu of %zu answers", count,
+              answers);
     }
 }
 
@@ -264,8 +274,8 @@ static pid_t start_redis(void)
     CHECK(pid >= 0, "fork");
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", check_path("redis"), "--save", "", "--dir",
-               check_directory(), "--logfile", check_path("redis.log"), (char *)NULL);
+        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", check_path("redis"), "--save", "",
+               "--dir", check_directory(), "--logfile", check_path("redis.log"), (char *)NULL);
         _exit(127);
     }
     return pid;
@@ -301,7 +311,8 @@ static bool is(size_t which, const char *name)
 
 static bool removes_keys(size_t which)
 {
-    return is(which, "DEL") || is(which, "UNLINK") || is(which, "GETDEL") || is(which, "RENAME") || is(which, "RENAMENX");
+    return is(which, "DEL") || is(which, "UNLINK") || is(which, "GETDEL") || is(which, "RENAME") ||
+           is(which, "RENAMENX");
 }
 
 /* A command for this connection. Redis takes a key for changed that one EXEC makes and removes again; FLUSHALL changes absent

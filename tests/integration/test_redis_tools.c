@@ -57,7 +57,8 @@ static void cli_asks(void)
     expect(&s, "redis-cli -3 -p %d mset a 1 b 2", "OK\n");
     expect(&s, "redis-cli -3 -p %d mget a b nothing", "1\n2\n\n");
     expect(&s, "redis-cli -p %d del a b nothing", "2\n");
-    expect_within(&s, "redis-cli -p %d no such command", "ERR unknown command 'no', with args beginning with: 'such' 'command'");
+    expect_within(&s, "redis-cli -p %d no such command",
+                  "ERR unknown command 'no', with args beginning with: 'such' 'command'");
     expect_within(&s, "redis-cli -p %d info server", "redis_version:7.0.15");
     expect_within(&s, "redis-cli -p %d config get save", "save");
     expect_within(&s, "redis-cli -3 -p %d --json hello 3", "\"mode\":\"standalone\"");
@@ -72,7 +73,8 @@ static void cli_converses(void)
     server_start(&s, NULL);
     expect(&s, "printf 'SET k 1\\nBEGIN SERIALIZABLE\\nGET k\\nSET k 2\\nCOMMIT\\nGET k\\n' | redis-cli -p %d",
            "OK\nOK\n1\nOK\nOK\n2\n");
-    expect(&s, "printf 'WATCH k\\nMULTI\\nINCR k\\nGET k\\nEXEC\\n' | redis-cli -p %d", "OK\nOK\nQUEUED\nQUEUED\n3\n3\n");
+    expect(&s, "printf 'WATCH k\\nMULTI\\nINCR k\\nGET k\\nEXEC\\n' | redis-cli -p %d",
+           "OK\nOK\nQUEUED\nQUEUED\n3\n3\n");
     expect_within(&s, "printf 'HELP BEGIN\\n' | redis-cli -p %d", "opens a transaction");
     server_stop(&s);
 }
@@ -85,12 +87,14 @@ static void cli_conflicts(void)
     char output[4096];
     need("redis-cli");
     server_start(&s, NULL);
-    snprintf(command, sizeof(command),
-             "cd %s && { (printf 'SET k 1\nBEGIN SERIALIZABLE\nGET k\nSET other 1\n'; until test -e written; do sleep 0.01; "
-             "done; printf 'COMMIT\nEXISTS other\n') | timeout 30 redis-cli -p %d >answers & } && "
-             "until test \"$(wc -l <answers)\" -ge 4; do sleep 0.01; done && redis-cli -p %d set k 2 && touch written && wait && "
-             "cat answers",
-             check_directory(), s.port, s.port);
+    snprintf(
+        command, sizeof(command),
+        "cd %s && { (printf 'SET k 1\nBEGIN SERIALIZABLE\nGET k\nSET other 1\n'; until test -e written; do sleep 0.01; "
+        "done; printf 'COMMIT\nEXISTS other\n') | timeout 30 redis-cli -p %d >answers & } && "
+        "until test \"$(wc -l <answers)\" -ge 4; do sleep 0.01; done && redis-cli -p %d set k 2 && touch written && "
+        "wait && "
+        "cat answers",
+        check_directory(), s.port, s.port);
     FILE *pipe = popen(command, "r");
     CHECK(pipe != NULL, "popen");
     size_t len = fread(output, 1, sizeof(output) - 1, pipe);

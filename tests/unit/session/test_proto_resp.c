@@ -284,7 +284,8 @@ Test(decode, too_long_words_are_dropped_and_answered_once)
 {
     check_long("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2097200\r\n", 2097200, "(long) SET\nPING\n");
     check_long("*1\r\n$2097200\r\n", 2097200, "(long) \nPING\n");
-    check_long("*2\r\n$30\r\nSETSETSETSETSETSETSETSETSETSET\r\n$536870912\r\n", 536870912, "(long) SETSETSETSETSETS\nPING\n");
+    check_long("*2\r\n$30\r\nSETSETSETSETSETSETSETSETSETSET\r\n$536870912\r\n", 536870912,
+               "(long) SETSETSETSETSETS\nPING\n");
 }
 
 Test(decode, a_request_may_have_2_mib_or_what_the_longest_line_needs)
@@ -323,9 +324,10 @@ Test(decode, without_memory_the_rest_is_dropped)
         cr_assert_leq(dropped, at);
         cut.at = dropped;
         arrive(&cut, cut.bytes.len);
-        cr_assert_str_eq(cut.log, dropped == 0    ? "SET|k|012345678901234567890123456789\nPING\n"
-                                  : at < 13       ? "(memory) \nPING\n"
-                                                  : "(memory) SET\nPING\n",
+        cr_assert_str_eq(cut.log,
+                         dropped == 0 ? "SET|k|012345678901234567890123456789\nPING\n"
+                         : at < 13    ? "(memory) \nPING\n"
+                                      : "(memory) SET\nPING\n",
                          "at %zu, %zu dropped: %s", at, dropped, cut.log);
         cr_assert_eq(dropped == 0, at < 4);
     }
@@ -436,8 +438,8 @@ Test(replies, in_both_versions)
             struct buf out;
             buf_init(&out);
             cr_assert_eq(replies[i].write(version == 2 ? &proto_resp2 : &proto_resp3, &out), 0);
-            cr_assert(slice_equal(slice_of(buf_head(&out), buf_len(&out)), slice_str(wanted)), "%.*s", (int)buf_len(&out),
-                      buf_head(&out));
+            cr_assert(slice_equal(slice_of(buf_head(&out), buf_len(&out)), slice_str(wanted)), "%.*s",
+                      (int)buf_len(&out), buf_head(&out));
             buf_deinit(&out);
         }
     }
