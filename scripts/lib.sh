@@ -22,6 +22,7 @@ test_packages='
 libcriterion-dev the unit test framework
 netcat-openbsd   a client that knows nothing of txkv
 strace           makes system calls fail, and counts them
+redis-tools      redis-cli and redis-benchmark, clients that are not ours
 '
 
 # What the sanitizers and the fuzzers need on top.
