@@ -85,12 +85,15 @@ bool reader_rest_is_zero(struct reader *r)
 
 /* --- records --- */
 
-static bool ops_are_whole(struct slice payload)
+static bool ops_are_whole(struct reader *r, struct slice payload)
 {
     struct record_op op;
+    uint64_t puts = 0;
     int rc;
     while ((rc = record_next(&payload, &op)) == 1) {
+        puts += op.kind == RECORD_PUT;
     }
+    r->puts += rc == 0 ? puts : 0;
     return rc == 0;
 }
 
@@ -136,7 +139,7 @@ enum reader_found reader_record(struct reader *r, const struct reader_place *pla
     if (!record_payload_holds(h, payload->data)) {
         return READER_BAD_PAYLOAD;
     }
-    return h->kind == RECORD_END || ops_are_whole(*payload) ? READER_RECORD : READER_BAD_OPS;
+    return h->kind == RECORD_END || ops_are_whole(r, *payload) ? READER_RECORD : READER_BAD_OPS;
 }
 
 const char *reader_reason(enum reader_found found)

@@ -21,6 +21,7 @@ struct reader {
     uint64_t size;     /* of the file */
     uint64_t at;       /* offset of the window's first byte */
     struct buf window; /* bytes read and not passed yet */
+    uint64_t puts;     /* operations of that kind in all valid records so far */
     int error;         /* of the disk, a negative errno; or -ENOMEM */
 };
 

@@ -139,20 +139,15 @@ static enum recover_result read_parts(struct recovering *r, struct reader *reade
     struct reader_place place = {header->check, header->seq};
     struct record_header h;
     struct slice payload;
-    uint64_t keys = 0;
     while (reader_record(reader, &place, FILE_CHECKPOINT, &h, &payload) == READER_RECORD) {
         size_t size = RECORD_HEADER_BYTES + h.length;
         if (h.kind == RECORD_END) {
-            r->found->checkpoint_keys = keys;
-            if (le_get64(payload.data) != keys || reader->at + size != reader->size) {
+            r->found->checkpoint_keys = reader->puts;
+            if (le_get64(payload.data) != reader->puts || reader->at + size != reader->size) {
                 return RECOVER_DAMAGED;
             }
             /* One without keys has no part: the commit counts still. */
             return r->sink->part(r->sink->arg, h.seq, slice_of(payload.data, 0)) < 0 ? no_memory(r, reader->name) : RECOVER_CLEAN;
-        }
-        struct slice left = payload;
-        for (struct record_op op; record_next(&left, &op) == 1;) {
-            keys += op.kind == RECORD_PUT;
         }
         if (r->sink->part(r->sink->arg, h.seq, payload) < 0) {
             return no_memory(r, reader->name);

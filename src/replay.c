@@ -88,11 +88,14 @@ static int apply(struct replay *r)
     return rc;
 }
 
-/* Operations of one payload. A batch is applied only between payloads, as their slices move otherwise. */
-static size_t count_ops(struct slice payload)
+/* Operations of one payload, or what they cannot be more than where that is enough: each takes a byte at least. A batch is applied only between payloads, as their slices move otherwise. */
+static size_t count_ops(struct slice payload, size_t enough)
 {
     struct record_op op;
     size_t count = 0;
+    if (payload.len <= enough) {
+        return payload.len;
+    }
     while (record_next(&payload, &op) == 1) {
         count++;
     }
@@ -101,7 +104,7 @@ static size_t count_ops(struct slice payload)
 
 int replay_add(struct replay *r, uint64_t seq, struct slice payload)
 {
-    size_t count = count_ops(payload);
+    size_t count = count_ops(payload, REPLAY_OPS - r->count);
     bool fits = r->count + count <= REPLAY_OPS && buf_len(&r->payloads) + payload.len <= REPLAY_BYTES;
     if (!fits && apply(r) < 0) {
         return -1;

@@ -882,7 +882,7 @@ int store_replay(struct store *st, uint64_t seq, struct slice payload)
 {
     int rc = 0;
     for (struct record_op op; rc == 0 && record_next(&payload, &op) == 1;) {
-        rc = store_replay_op(st, seq, &op, op.key.len > 0 ? hash_of(op.key) : 0);
+        rc = store_replay_op(st, seq, &op, hash_of(op.key));
     }
     store_replayed(st, seq);
     return rc;
