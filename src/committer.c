@@ -147,7 +147,7 @@ bool committer_pump(struct committer *c)
             hand_over(c);
         }
     }
-    bool may_make = !c->journal.no_space || now_ms(c) >= c->make_again_at;
+    bool may_make = !c->journal.no_space || (now_ms(c) >= c->make_again_at && !FAULT(space_not_noticed));
     if (!c->maker.busy && c->journal.spares < SPARE_SEGMENTS && may_make) {
         worker_start(&c->maker);
     }

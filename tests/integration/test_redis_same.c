@@ -183,6 +183,17 @@ static void put_words(struct text *to, const struct words *w)
 
 /* --- answers --- */
 
+/* The number of an answer's first line, which ends at lf. What has come is not ended by NUL, which strtol would want. */
+static long number_in(const char *at, const char *lf)
+{
+    char text[24];
+    size_t len = (size_t)(lf - at) - 1;
+    len = len < sizeof(text) - 1 ? len : sizeof(text) - 1; /* longer ones are no numbers */
+    memcpy(text, at + 1, len);
+    text[len] = '\0';
+    return strtol(text, NULL, 10);
+}
+
 /* What follows the answer at `at`, or NULL where it has not come whole. */
 static const char *behind(const char *at, const char *end)
 {
@@ -190,7 +201,7 @@ static const char *behind(const char *at, const char *end)
     if (lf == NULL) {
         return NULL;
     }
-    long number = strtol(at + 1, NULL, 10);
+    long number = number_in(at, lf);
     const char *next = lf + 1;
     if (*at == '$' && number >= 0) {
         return end - next < number + 2 ? NULL : next + number + 2;
