@@ -8,6 +8,7 @@
 #define REPLAY_OPS ((size_t)1 << 20)        /* of a batch: 256 for each partition */
 #define REPLAY_BYTES ((size_t)64 << 20)     /* of payloads, over which a batch is applied */
 #define SORT_BITS STORE_PARTITION_BITS
+#define SHORT_OP 40 /* bytes that most operations end within: they may lie in two lines of the cache */
 #define GROUP 16 /* operations whose places are fetched side by side */
 
 struct replay_op {
@@ -55,7 +56,9 @@ static void prefetch(const struct replay *r, size_t first, size_t count)
     for (size_t i = 0; i < count; i++) {
         hashes[i] = r->sorted[first + i].hash;
         if (first + GROUP + i < r->count) {
-            __builtin_prefetch(buf_head(&r->payloads) + r->sorted[first + GROUP + i].at);
+            const char *next = buf_head(&r->payloads) + r->sorted[first + GROUP + i].at;
+            __builtin_prefetch(next);
+            __builtin_prefetch(next + SHORT_OP);
         }
     }
     store_prefetch(r->store, hashes, count);

@@ -148,6 +148,8 @@ def goal_table(results, judged_all, resp):
         lines += [goal_line(judged) for judged in judged_all if judged.row == result.row.name]
         if not resp:
             lines.append([f'{result.row.name} (RESP)', 'the same', '-', '-', '-', 'the same', 'RESP: not served yet'])
+        elif SUBJECT_RESP not in result.servers() and not result.row.restarts:
+            lines.append([f'{result.row.name} (RESP)', 'the same', '-', '-', '-', 'the same', 'RESP: not measured'])
     head = ['row', 'what', 'txkv', 'peer', 'ratio, or value [interval]', 'goal', 'result']
     return table(head, lines, 2)
 
