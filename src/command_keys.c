@@ -14,6 +14,19 @@ static int look(struct session *s, struct slice key, struct slice *value)
     return store_get(store_of(s), session_txn(s), key, hash_of(key), value);
 }
 
+void run_del(struct session *s, const struct request *r)
+{
+    int rc = store_delete(&s->engine->store, session_txn(s), r->args[0], r->hash);
+    command_done(s, rc);
+}
+
+void run_exists(struct session *s, const struct request *r)
+{
+    struct slice value;
+    int found = store_get(&s->engine->store, session_txn(s), r->args[0], r->hash, &value);
+    command_number(s, found, found);
+}
+
 /* Deletes a key: 1 where it was there, 0, or an error. */
 static int delete_key(struct session *s, struct slice key, uint32_t hash)
 {
@@ -80,6 +93,19 @@ void run_type(struct session *s, const struct request *r)
     } else {
         session_answer(s, s->proto->status(&s->out, found == 1 ? "string" : "none"));
     }
+}
+
+void run_dbsize(struct session *s, const struct request *r)
+{
+    (void)r;
+    session_answer(s, s->proto->integer(&s->out, (int64_t)store_count(&s->engine->store, session_txn(s))));
+}
+
+void run_flush(struct session *s, const struct request *r)
+{
+    (void)r;
+    int rc = store_flush(&s->engine->store, session_txn(s));
+    command_done(s, rc);
 }
 
 void run_flushall(struct session *s, const struct request *r)

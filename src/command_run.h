@@ -41,12 +41,24 @@ struct subcommand {
 /* Runs the one that args[0] names, or complains. */
 void command_run_sub(struct session *s, const struct request *r, const struct subcommand *subs, size_t count);
 
+/* What the words behind BEGIN say: [SERIALIZABLE|READONLY] [ID token]. */
+struct begin_words {
+    bool has_mode;
+    bool has_token;
+    enum txn_mode mode;
+    struct slice token;
+    bool wrong; /* a word that does not belong there, or ID without its token */
+};
+
+struct begin_words command_read_begin(const struct request *r);
+
 #define COMMAND_FUNCTION(name) void name(struct session *s, const struct request *r)
 
-/* command.c */
-COMMAND_FUNCTION(run_set);
-
 /* command_strings.c */
+COMMAND_FUNCTION(run_get);
+COMMAND_FUNCTION(run_set);
+COMMAND_FUNCTION(run_mget);
+COMMAND_FUNCTION(run_incr);
 COMMAND_FUNCTION(run_set_options);
 COMMAND_FUNCTION(run_setnx);
 COMMAND_FUNCTION(run_getset);
@@ -62,6 +74,10 @@ COMMAND_FUNCTION(run_decr);
 COMMAND_FUNCTION(run_decrby);
 
 /* command_keys.c */
+COMMAND_FUNCTION(run_del);
+COMMAND_FUNCTION(run_exists);
+COMMAND_FUNCTION(run_dbsize);
+COMMAND_FUNCTION(run_flush);
 COMMAND_FUNCTION(run_del_keys);
 COMMAND_FUNCTION(run_exists_keys);
 COMMAND_FUNCTION(run_type);
@@ -77,7 +93,18 @@ COMMAND_FUNCTION(run_discard);
 COMMAND_FUNCTION(run_watch);
 COMMAND_FUNCTION(run_unwatch);
 
+/* command_txn.c */
+COMMAND_FUNCTION(run_begin);
+COMMAND_FUNCTION(run_commit);
+COMMAND_FUNCTION(run_rollback);
+COMMAND_FUNCTION(run_outcome);
+
 /* command_server.c */
+COMMAND_FUNCTION(run_checkpoint);
+COMMAND_FUNCTION(run_backup);
+COMMAND_FUNCTION(run_ping);
+COMMAND_FUNCTION(run_quit);
+COMMAND_FUNCTION(run_help);
 COMMAND_FUNCTION(run_echo);
 COMMAND_FUNCTION(run_ping_message);
 COMMAND_FUNCTION(run_select);
@@ -92,5 +119,9 @@ COMMAND_FUNCTION(run_time);
 COMMAND_FUNCTION(run_lastsave);
 COMMAND_FUNCTION(run_wait);
 COMMAND_FUNCTION(run_function);
+#ifdef TXKV_FAULTS
+COMMAND_FUNCTION(run_lastseq);
+COMMAND_FUNCTION(run_snapshot);
+#endif
 
 #endif

@@ -632,3 +632,85 @@ void run_function(struct session *s, const struct request *r)
     static const struct subcommand subs[] = {{"FLUSH", 0, 1, function_flush}};
     command_run_sub(s, r, subs, sizeof(subs) / sizeof(subs[0]));
 }
+
+/* --- of both protocols --- */
+
+void run_checkpoint(struct session *s, const struct request *r)
+{
+    (void)r;
+    if (s->engine->store.journal == NULL) {
+        session_error(s, ERR_DISK, "this server keeps nothing on disk; --data gives it a directory");
+        return;
+    }
+    session_ask(s, ERRAND_CHECKPOINT, slice_of("", 0));
+}
+
+/* A name, not a path: letters, digits, and - _ . but not as the first. */
+static bool is_backup_name(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        bool inner = i > 0 && strchr("-_.", name.data[i]) != NULL && name.data[i] != '\0';
+        if (!isalnum((unsigned char)name.data[i]) && !inner) {
+            return false;
+        }
+    }
+    return name.len > 0 && name.len < ERRAND_NAME_MAX;
+}
+
+void run_backup(struct session *s, const struct request *r)
+{
+    if (!s->engine->takes_backups) {
+        session_error(s, ERR_DISK, "this server takes no backups; --backup-dir gives it a directory for them");
+    } else if (!is_backup_name(r->args[0])) {
+        session_error(s, ERR_SYNTAX, "a backup's name is 1 to 63 letters, digits, '-', '_' and '.', the first a letter or digit");
+    } else {
+        session_ask(s, ERRAND_BACKUP, r->args[0]);
+    }
+}
+
+void run_ping(struct session *s, const struct request *r)
+{
+    (void)r;
+    session_answer(s, s->proto->pong(&s->out));
+}
+
+void run_quit(struct session *s, const struct request *r)
+{
+    (void)r;
+    session_close(s);
+}
+
+void run_help(struct session *s, const struct request *r)
+{
+    char line[512];
+    size_t len = 0;
+    if (r->count == 1) {
+        const struct command *c = command_find(s->proto->kind, r->args[0]);
+        if (c == NULL) {
+            session_error(s, ERR_UNKNOWN, "there is no command of that name; HELP lists the commands");
+            return;
+        }
+        len = (size_t)snprintf(line, sizeof(line), "%s%s%s: %s", c->name, c->usage[0] == '\0' ? "" : " ", c->usage, c->help);
+    } else {
+        for (size_t i = 0; command_at(s->proto->kind, i) != NULL; i++) {
+            len += (size_t)snprintf(line + len, sizeof(line) - len, "%s ", command_at(s->proto->kind, i)->name);
+        }
+        len += (size_t)snprintf(line + len, sizeof(line) - len, "(HELP command says what it does)");
+    }
+    session_answer(s, s->proto->line(&s->out, slice_of(line, len)));
+}
+
+#ifdef TXKV_FAULTS
+void run_lastseq(struct session *s, const struct request *r)
+{
+    (void)r;
+    session_answer(s, s->proto->integer(&s->out, (int64_t)s->last_seq));
+}
+
+void run_snapshot(struct session *s, const struct request *r)
+{
+    (void)r;
+    bool open = s->txn.state == TXN_OPEN;
+    session_answer(s, s->proto->integer(&s->out, open ? (int64_t)txn_seq(&s->txn) : 0));
+}
+#endif

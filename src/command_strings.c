@@ -1,4 +1,5 @@
 /* The commands on the values of single keys, and on several pairs of key and value. */
+#include <assert.h>
 #include <limits.h>
 #include <stdio.h>
 
@@ -21,6 +22,23 @@ static int look(struct session *s, const struct request *r, struct slice *value)
         return -1;
     }
     return found;
+}
+
+void run_get(struct session *s, const struct request *r)
+{
+    struct slice value;
+    int found = store_get(&s->engine->store, session_txn(s), r->args[0], r->hash, &value);
+    if (found < 0) {
+        command_refuse(s, found);
+    } else {
+        session_found(s, found, value);
+    }
+}
+
+void run_set(struct session *s, const struct request *r)
+{
+    int rc = store_set(&s->engine->store, session_txn(s), r->args[0], r->hash, r->args[1]);
+    command_done(s, rc);
 }
 
 void run_set_options(struct session *s, const struct request *r)
@@ -78,6 +96,62 @@ void run_getset(struct session *s, const struct request *r)
 void run_getdel(struct session *s, const struct request *r)
 {
     swap(s, r, change_to_absent);
+}
+
+/* --- several keys --- */
+
+#define MGET_GROUP 16
+#define MGET_TOO_LONG 1
+#define MGET_BINARY 2
+
+/* Answers some of the keys; 0, or MGET_TOO_LONG, MGET_BINARY, or an error of the store: then an error is to be the only answer. */
+static int mget_group(struct session *s, const struct slice *keys, size_t count, size_t mark)
+{
+    uint32_t hashes[MGET_GROUP];
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = hash_of(keys[i]);
+    }
+    store_prefetch(&s->engine->store, hashes, count);
+    s->engine->store.steps += count;
+    for (size_t i = 0; i < count; i++) {
+        struct slice value;
+        int found = store_get(&s->engine->store, session_txn(s), keys[i], hashes[i], &value);
+        if (found < 0) {
+            return found;
+        }
+        if (found == 1 && buf_len(&s->out) - mark + value.len > s->engine->limits.answer_bytes) {
+            return MGET_TOO_LONG;
+        }
+        if (found == 1 && !session_carries(s, value)) {
+            return MGET_BINARY;
+        }
+        session_answer(s, found == 1 ? s->proto->value(&s->out, value) : s->proto->absent(&s->out));
+    }
+    return 0;
+}
+
+void run_mget(struct session *s, const struct request *r)
+{
+    size_t mark = buf_len(&s->out);
+    int rc = 0;
+    session_answer(s, s->proto->array(&s->out, r->count));
+    for (size_t i = 0; i < r->count && rc == 0; i += MGET_GROUP) {
+        size_t count = r->count - i < MGET_GROUP ? r->count - i : MGET_GROUP;
+        rc = mget_group(s, r->args + i, count, mark);
+    }
+    if (rc != 0) {
+        buf_truncate(&s->out, mark);
+    }
+    if (rc == MGET_TOO_LONG) {
+        char text[96];
+        snprintf(text, sizeof(text), "the answer is over %zu bytes (--answer-max); ask for fewer keys",
+                 s->engine->limits.answer_bytes);
+        session_error(s, ERR_TOOBIG, text);
+    } else if (rc == MGET_BINARY) {
+        session_uncarried(s);
+    } else if (rc < 0) {
+        command_refuse(s, rc);
+    }
 }
 
 /* --- several pairs --- */
@@ -244,6 +318,19 @@ void run_setrange(struct session *s, const struct request *r)
 }
 
 /* --- counters --- */
+
+void run_incr(struct session *s, const struct request *r)
+{
+    int64_t by = 1;
+    int64_t sum;
+    if (r->count == 2) {
+        bool is_number = store_parse_integer(r->args[1], &by);
+        assert(is_number); /* command_parse has checked it */
+        (void)is_number;
+    }
+    int rc = store_increment(&s->engine->store, session_txn(s), r->args[0], r->hash, by, &sum);
+    command_number(s, rc, sum);
+}
 
 static void add(struct session *s, const struct request *r, int64_t by)
 {

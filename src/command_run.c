@@ -1,0 +1,118 @@
+/* What the functions of the commands share. */
+#include "command_run.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "err.h"
+
+void command_refuse(struct session *s, int err)
+{
+    s->scope_failed = s->scope_failed || (s->scope != NULL && (err == ERR_TOOBIG || err == ERR_FULL));
+    char text[160];
+    const struct store_limits *limits = &s->engine->store_limits;
+    switch (err) {
+    case ERR_TOOBIG:
+        snprintf(text, sizeof(text), "a transaction may hold %zu bytes and %zu keys (--tx-bytes, --tx-keys)",
+                 limits->txn.bytes, limits->txn.keys);
+        break;
+    case ERR_FULL:
+        snprintf(text, sizeof(text), "no memory for this (--maxmemory); reads and deletions still work");
+        break;
+    case ERR_READONLY:
+        snprintf(text, sizeof(text), "this transaction is READONLY; begin one without READONLY to write");
+        break;
+    default:
+        snprintf(text, sizeof(text), "%s", err_text(err));
+    }
+    session_error(s, err, text);
+}
+
+static void answer_ok(struct session *s)
+{
+    session_answer(s, s->proto->ok(&s->out));
+}
+
+void command_done(struct session *s, int rc)
+{
+    if (rc < 0) {
+        command_refuse(s, rc);
+    } else {
+        answer_ok(s);
+    }
+}
+
+void command_number(struct session *s, int rc, int64_t number)
+{
+    if (rc < 0) {
+        command_refuse(s, rc);
+    } else {
+        session_answer(s, s->proto->integer(&s->out, number));
+    }
+}
+
+void command_complain(struct session *s, const char *text)
+{
+    session_complain(s, text);
+}
+
+void command_complain_syntax(struct session *s)
+{
+    session_complain(s, "ERR syntax error");
+}
+
+bool command_is_word(struct slice word, const char *name)
+{
+    return word.len == strlen(name) && strncasecmp(word.data, name, word.len) == 0;
+}
+
+int command_scope_open(struct session *s, bool *own)
+{
+    *own = session_txn(s) == NULL;
+    if (!*own) {
+        return 0;
+    }
+    int rc = store_begin(&s->engine->store, &s->engine->single, TXN_PLAIN);
+    *own = rc == 0;
+    s->scope = rc == 0 ? &s->engine->single : NULL;
+    return rc;
+}
+
+int command_scope_close(struct session *s, bool own, int rc)
+{
+    if (!own) {
+        return rc;
+    }
+    s->scope = NULL;
+    if (rc < 0) {
+        store_rollback(&s->engine->store, &s->engine->single);
+        return rc;
+    }
+    return store_commit(&s->engine->store, &s->engine->single);
+}
+
+void command_run_sub(struct session *s, const struct request *r, const struct subcommand *subs, size_t count)
+{
+    char text[256];
+    for (size_t i = 0; i < count; i++) {
+        if (!command_is_word(r->args[0], subs[i].name)) {
+            continue;
+        }
+        if (r->count - 1 >= subs[i].args_min && r->count - 1 <= subs[i].args_max) {
+            subs[i].run(s, r);
+            return;
+        }
+        int len = snprintf(text, sizeof(text), "ERR wrong number of arguments for '%s|%s' command", r->command->name,
+                           subs[i].name);
+        for (int at = 0; at < len; at++) {
+            bool named = at > (int)strlen("ERR wrong number of arguments for ");
+            text[at] = (char)(named ? tolower((unsigned char)text[at]) : text[at]);
+        }
+        session_complain(s, text);
+        return;
+    }
+    int shown = r->args[0].len < 128 ? (int)r->args[0].len : 128;
+    snprintf(text, sizeof(text), "ERR unknown subcommand '%.*s'. Try %s HELP.", shown, r->args[0].data, r->command->name);
+    session_complain(s, text);
+}
