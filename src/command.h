@@ -27,6 +27,7 @@ enum command_flag {
     COMMAND_AT_ONCE = 8192,  /* runs between MULTI and EXEC, where others are queued */
     COMMAND_ALONE = 16384,   /* cannot be queued */
     COMMAND_RUNS = 32768,    /* runs what was queued, as one commit */
+    COMMAND_VALUE2 = 65536,  /* its second argument is a value, whatever follows */
     COMMAND_GROWS = 4096,  /* the value that it writes may be longer than what it was given */
 };
 

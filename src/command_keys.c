@@ -143,7 +143,8 @@ static int move_inside(struct session *s, const struct move *m)
     if (taken != 0) {
         return taken < 0 ? taken : MOVED_NOT;
     }
-    int rc = store_set(store_of(s), session_txn(s), m->to, hash_of(m->to), value);
+    uint64_t expires_at = store_expires_at(store_of(s), session_txn(s), m->from, hash_of(m->from));
+    int rc = store_set_until(store_of(s), session_txn(s), m->to, hash_of(m->to), value, expires_at);
     if (rc == 0 && !m->keeps) {
         rc = store_delete(store_of(s), session_txn(s), m->from, hash_of(m->from));
     }

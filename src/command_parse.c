@@ -123,6 +123,12 @@ static __attribute__((noinline)) int check_keys(const struct request *r, const s
     return 0;
 }
 
+/* Of a command that has one. */
+static struct slice value_of(const struct request *r)
+{
+    return r->args[r->command->flags & COMMAND_REST ? r->count - 1 : 1];
+}
+
 static int check_args(const struct request *r, const struct command_limits *limits)
 {
     unsigned flags = r->command->flags;
@@ -133,8 +139,8 @@ static int check_args(const struct request *r, const struct command_limits *limi
     if (rc < 0) {
         return rc;
     }
-    if (flags & COMMAND_REST) {
-        return r->args[r->count - 1].len > limits->value_bytes ? ERR_TOOBIG : 0;
+    if (flags & (COMMAND_REST | COMMAND_VALUE2)) {
+        return value_of(r).len > limits->value_bytes ? ERR_TOOBIG : 0;
     }
     if (flags & COMMAND_BEGINS) {
         struct begin_words b = command_read_begin(r);
@@ -243,8 +249,8 @@ static void explain_args(const struct request *r, const struct command_limits *l
         snprintf(why, size, "a value has at most %zu bytes (--value-max)", limits->value_bytes);
         return;
     }
-    if (c->flags & COMMAND_REST) {
-        snprintf(why, size, "the value has %zu bytes; a value has at most %zu (--value-max)", r->args[r->count - 1].len,
+    if (c->flags & (COMMAND_REST | COMMAND_VALUE2)) {
+        snprintf(why, size, "the value has %zu bytes; a value has at most %zu (--value-max)", value_of(r).len,
                  limits->value_bytes);
     } else if (c->flags & COMMAND_NUMBER) {
         snprintf(why, size, "%s adds a signed 64-bit integer, such as 5 or -5: %s %s", c->name, c->name, c->usage);

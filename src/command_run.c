@@ -116,3 +116,12 @@ void command_run_sub(struct session *s, const struct request *r, const struct su
     snprintf(text, sizeof(text), "ERR unknown subcommand '%.*s'. Try %s HELP.", shown, r->args[0].data, r->command->name);
     session_complain(s, text);
 }
+
+bool command_read_number(struct session *s, struct slice word, int64_t *number)
+{
+    if (!store_parse_integer(word, number)) {
+        session_error(s, ERR_NOTINT, "the argument is not a signed 64-bit integer");
+        return false;
+    }
+    return true;
+}

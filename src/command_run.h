@@ -22,6 +22,9 @@ void command_complain(struct session *s, const char *text);
 /* Answers an error about words that no error of the table names: "ERR syntax error". */
 void command_complain_syntax(struct session *s);
 
+/* Reads a word as a number; false after complaining. */
+bool command_read_number(struct session *s, struct slice word, int64_t *number);
+
 /* Whether a word is this one, which is in capitals, in whatever case. */
 bool command_is_word(struct slice word, const char *name);
 
@@ -59,7 +62,6 @@ COMMAND_FUNCTION(run_get);
 COMMAND_FUNCTION(run_set);
 COMMAND_FUNCTION(run_mget);
 COMMAND_FUNCTION(run_incr);
-COMMAND_FUNCTION(run_set_options);
 COMMAND_FUNCTION(run_setnx);
 COMMAND_FUNCTION(run_getset);
 COMMAND_FUNCTION(run_getdel);
@@ -72,6 +74,10 @@ COMMAND_FUNCTION(run_setrange);
 COMMAND_FUNCTION(run_incrby);
 COMMAND_FUNCTION(run_decr);
 COMMAND_FUNCTION(run_decrby);
+COMMAND_FUNCTION(run_incrbyfloat);
+
+/* command_lcs.c */
+COMMAND_FUNCTION(run_lcs);
 
 /* command_keys.c */
 COMMAND_FUNCTION(run_del);
@@ -85,6 +91,21 @@ COMMAND_FUNCTION(run_flushall);
 COMMAND_FUNCTION(run_rename);
 COMMAND_FUNCTION(run_renamenx);
 COMMAND_FUNCTION(run_copy);
+
+/* command_time.c */
+COMMAND_FUNCTION(run_set_options);
+COMMAND_FUNCTION(run_setex);
+COMMAND_FUNCTION(run_psetex);
+COMMAND_FUNCTION(run_getex);
+COMMAND_FUNCTION(run_persist);
+COMMAND_FUNCTION(run_expire);
+COMMAND_FUNCTION(run_pexpire);
+COMMAND_FUNCTION(run_expireat);
+COMMAND_FUNCTION(run_pexpireat);
+COMMAND_FUNCTION(run_ttl);
+COMMAND_FUNCTION(run_pttl);
+COMMAND_FUNCTION(run_expiretime);
+COMMAND_FUNCTION(run_pexpiretime);
 
 /* command_multi.c */
 COMMAND_FUNCTION(run_multi);

@@ -1,7 +1,11 @@
 /* The commands on the values of single keys, and on several pairs of key and value. */
 #include <assert.h>
+#include <ctype.h>
+#include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "command_run.h"
 #include "err.h"
@@ -41,13 +45,10 @@ void run_set(struct session *s, const struct request *r)
     command_done(s, rc);
 }
 
-void run_set_options(struct session *s, const struct request *r)
+/* When a request's key ends, for a change that leaves that as it is. */
+static uint64_t end_of(struct session *s, const struct request *r)
 {
-    if (r->count > 2) {
-        command_complain_syntax(s);
-    } else {
-        run_set(s, r);
-    }
+    return store_expires_at(store_of(s), session_txn(s), r->args[0], r->hash);
 }
 
 void run_setnx(struct session *s, const struct request *r)
@@ -225,21 +226,11 @@ void run_strlen(struct session *s, const struct request *r)
     }
 }
 
-/* Reads an argument as a number, or complains. */
-static bool read_number(struct session *s, struct slice text, int64_t *number)
-{
-    if (!store_parse_integer(text, number)) {
-        session_error(s, ERR_NOTINT, "the argument is not a signed 64-bit integer");
-        return false;
-    }
-    return true;
-}
-
 void run_getrange(struct session *s, const struct request *r)
 {
     int64_t start, end;
     struct slice value;
-    if (!read_number(s, r->args[1], &start) || !read_number(s, r->args[2], &end) || look(s, r, &value) < 0) {
+    if (!command_read_number(s, r->args[1], &start) || !command_read_number(s, r->args[2], &end) || look(s, r, &value) < 0) {
         return;
     }
     int64_t len = (int64_t)value.len;
@@ -282,7 +273,7 @@ static void set_part(struct session *s, const struct request *r, struct slice ol
     if (part.len > 0) {
         memcpy(place + offset, part.data, part.len);
     }
-    int rc = store_set(store_of(s), session_txn(s), r->args[0], r->hash, slice_of(place, len));
+    int rc = store_set_until(store_of(s), session_txn(s), r->args[0], r->hash, slice_of(place, len), end_of(s, r));
     command_number(s, rc, (int64_t)len);
 }
 
@@ -298,7 +289,7 @@ void run_setrange(struct session *s, const struct request *r)
 {
     int64_t offset;
     struct slice old;
-    if (!read_number(s, r->args[1], &offset)) {
+    if (!command_read_number(s, r->args[1], &offset)) {
         return;
     }
     if (offset < 0) {
@@ -342,7 +333,7 @@ static void add(struct session *s, const struct request *r, int64_t by)
 void run_incrby(struct session *s, const struct request *r)
 {
     int64_t by;
-    if (read_number(s, r->args[1], &by)) {
+    if (command_read_number(s, r->args[1], &by)) {
         add(s, r, by);
     }
 }
@@ -355,7 +346,7 @@ void run_decr(struct session *s, const struct request *r)
 void run_decrby(struct session *s, const struct request *r)
 {
     int64_t by;
-    if (!read_number(s, r->args[1], &by)) {
+    if (!command_read_number(s, r->args[1], &by)) {
         return;
     }
     if (by == INT64_MIN) {
@@ -363,4 +354,65 @@ void run_decrby(struct session *s, const struct request *r)
         return;
     }
     add(s, r, -by);
+}
+
+/* --- numbers with a fraction --- */
+
+#define FLOAT_TEXT_MAX 5120 /* bytes of the longest number in decimal notation, with 17 digits behind the point */
+
+/* The whole text as a number that is one. */
+static bool parse_float(struct slice text, long double *number)
+{
+    char copy[FLOAT_TEXT_MAX];
+    char *end;
+    if (text.len == 0 || text.len >= sizeof(copy) || isspace((unsigned char)text.data[0])) {
+        return false;
+    }
+    memcpy(copy, text.data, text.len);
+    copy[text.len] = '\0';
+    errno = 0;
+    *number = strtold(copy, &end);
+    return end == copy + text.len && errno != ERANGE && !isnan(*number);
+}
+
+/* In decimal notation, without zeros at its end. */
+static size_t write_float(char *text, size_t size, long double number)
+{
+    size_t len = (size_t)snprintf(text, size, "%.17Lf", number);
+    while (text[len - 1] == '0') {
+        len--;
+    }
+    len -= text[len - 1] == '.';
+    if (len == 2 && text[0] == '-' && text[1] == '0') {
+        text[0] = '0';
+        len = 1;
+    }
+    return len;
+}
+
+void run_incrbyfloat(struct session *s, const struct request *r)
+{
+    char text[FLOAT_TEXT_MAX];
+    struct slice old;
+    long double number = 0, by;
+    int found = look(s, r, &old);
+    if (found < 0) {
+        return;
+    }
+    if ((found == 1 && !parse_float(old, &number)) || !parse_float(r->args[1], &by)) {
+        command_complain(s, "ERR value is not a valid float");
+        return;
+    }
+    number += by;
+    if (isnan(number) || isinf(number)) {
+        command_complain(s, "ERR increment would produce NaN or Infinity");
+        return;
+    }
+    struct slice sum = slice_of(text, write_float(text, sizeof(text), number));
+    int rc = store_set_until(store_of(s), session_txn(s), r->args[0], r->hash, sum, end_of(s, r));
+    if (rc < 0) {
+        command_refuse(s, rc);
+    } else {
+        session_value(s, sum);
+    }
 }

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "dict_entry.h"
+#include "expiry.h"
 
 /* Items per bucket at which a partition expands, times 256: 1.75 on average, spread over 0.75 to 1.25 of it so that the
  * partitions do not all expand together. A bucket costs 16 bytes: see docs/performance.md for what other loads give. */
@@ -189,8 +190,9 @@ int dict_add(struct dict *d, struct entry *e)
 {
     struct dict_partition *p = partition_of(d, e->hh.hashv);
     unsigned hash = e->hh.hashv;
+    const void *key = e->hh.key;
     unsigned key_len = e->hh.keylen;
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, p->head, e->bytes, key_len, hash, e);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, p->head, key, key_len, hash, e);
     if (e->hh.tbl == NULL) {
         return -1;
     }
@@ -312,13 +314,14 @@ size_t dict_fixed_bytes(unsigned bits)
  * newest of its past. */
 static void relocate(struct dict *d, struct dict_partition *p, struct entry *e)
 {
-    struct entry *copy = mem_alloc(offsetof(struct entry, bytes) + e->hh.keylen + e->room);
+    size_t before = offsetof(struct entry, bytes) + entry_time_size(e);
+    struct entry *copy = mem_alloc(before + e->hh.keylen + e->room);
     if (copy == NULL) {
         return;
     }
     UT_hash_table *table = e->hh.tbl;
-    memcpy(copy, e, offsetof(struct entry, bytes) + e->hh.keylen + e->value_len);
-    copy->hh.key = copy->bytes;
+    memcpy(copy, e, before + e->hh.keylen + e->value_len);
+    copy->hh.key = (char *)copy + before;
     *(e->hh.prev != NULL ? (void **)&((struct entry *)e->hh.prev)->hh.next : (void **)&p->head) = copy;
     if (e->hh.next != NULL) {
         ((struct entry *)e->hh.next)->hh.prev = copy;
@@ -331,6 +334,9 @@ static void relocate(struct dict *d, struct dict_partition *p, struct entry *e)
     }
     if (e->has_older) {
         e->older->past.newer = copy;
+    }
+    if (e->timed) {
+        expiry_moved(copy);
     }
     d->bytes += entry_bytes(copy);
     d->bytes -= entry_bytes(e);
@@ -422,41 +428,68 @@ void dict_prefetch(const struct dict *d, const uint32_t *hashes, size_t count)
 
 /* --- entries --- */
 
-static struct entry *entry_make(struct slice key, uint32_t hash, size_t room)
+static struct entry *entry_make(struct slice key, uint32_t hash, size_t room, bool timed)
 {
     assert(room <= DICT_VALUE_MAX && key.len <= UINT32_MAX);
-    struct entry *e = mem_alloc(offsetof(struct entry, bytes) + key.len + room);
+    size_t before = offsetof(struct entry, bytes) + (timed ? sizeof(struct entry_time) : 0);
+    struct entry *e = mem_alloc(before + key.len + room);
     if (e == NULL) {
         return NULL;
     }
-    memset(e, 0, offsetof(struct entry, bytes));
+    memset(e, 0, before);
+    char *at = (char *)e + before;
+    e->timed = timed;
     e->hh.hashv = hash;
-    e->hh.key = e->bytes;
+    e->hh.key = at;
     e->hh.keylen = (unsigned)key.len;
-    memcpy(e->bytes, key.data, key.len);
+    memcpy(at, key.data, key.len);
+    return e;
+}
+
+struct entry *entry_new_until(struct slice key, uint32_t hash, struct slice value, uint64_t expires_at)
+{
+    struct entry *e = entry_make(key, hash, value.len, expires_at > 0);
+    if (e == NULL) {
+        return NULL;
+    }
+    char *at = (char *)(uintptr_t)e->hh.key + key.len;
+    size_t room = mem_size(e) - (size_t)(at - (char *)e); /* what the allocator rounded up is room too */
+    e->room = (uint32_t)(room <= DICT_VALUE_MAX ? room : DICT_VALUE_MAX) & 0x7ffffffU;
+    e->value_len = (uint32_t)value.len;
+    if (value.len > 0) {
+        memcpy(at, value.data, value.len);
+    }
+    if (expires_at > 0) {
+        entry_time(e)->at = expires_at;
+    }
     return e;
 }
 
 struct entry *entry_new(struct slice key, uint32_t hash, struct slice value)
 {
-    struct entry *e = entry_make(key, hash, value.len);
-    if (e == NULL) {
-        return NULL;
-    }
-    size_t room = mem_size(e) - offsetof(struct entry, bytes) - key.len; /* what the allocator rounded up is room too */
-    e->room = (uint32_t)(room <= DICT_VALUE_MAX ? room : DICT_VALUE_MAX) & 0xfffffffU;
-    e->value_len = (uint32_t)value.len;
-    if (value.len > 0) {
-        memcpy(e->bytes + key.len, value.data, value.len);
+    return entry_new_until(key, hash, value, 0);
+}
+
+static struct entry *make_tombstone(struct slice key, uint32_t hash, bool timed)
+{
+    struct entry *e = entry_make(key, hash, sizeof(struct tomb_link) + sizeof(void *), timed);
+    if (e != NULL) {
+        e->tombstone = 1;
     }
     return e;
 }
 
 struct entry *entry_new_tombstone(struct slice key, uint32_t hash)
 {
-    struct entry *e = entry_make(key, hash, sizeof(struct tomb_link) + sizeof(void *));
+    return make_tombstone(key, hash, false);
+}
+
+struct entry *entry_new_expired(const struct entry *expired)
+{
+    struct entry *e = make_tombstone(entry_key(expired), expired->hh.hashv, true);
     if (e != NULL) {
-        e->tombstone = 1;
+        entry_time(e)->at = entry_time(expired)->at;
+        entry_time(e)->removed = entry_version(expired);
     }
     return e;
 }
@@ -466,26 +499,49 @@ void entry_free(struct entry *e)
     mem_free(e);
 }
 
-bool entry_overwrite(struct entry *e, struct slice value)
+bool entry_overwrite(struct entry *e, struct slice value, uint64_t expires_at)
 {
-    if (e->tombstone || value.len > e->room || (e->room > 256 && value.len < e->room / 2)) {
+    if (e->tombstone || value.len > e->room || (e->room > 256 && value.len < e->room / 2) || (expires_at > 0 && !e->timed)) {
         return false;
     }
     e->value_len = (uint32_t)value.len;
     if (value.len > 0) {
-        memmove(e->bytes + e->hh.keylen, value.data, value.len);
+        memmove((char *)(uintptr_t)e->hh.key + e->hh.keylen, value.data, value.len);
+    }
+    if (e->timed) {
+        entry_time(e)->at = expires_at;
     }
     return true;
 }
 
 struct slice entry_key(const struct entry *e)
 {
-    return slice_of(e->bytes, e->hh.keylen);
+    return slice_of(e->hh.key, e->hh.keylen);
 }
 
 struct slice entry_value(const struct entry *e)
 {
-    return slice_of(e->bytes + e->hh.keylen, e->value_len);
+    return slice_of((const char *)e->hh.key + e->hh.keylen, e->value_len);
+}
+
+uint64_t entry_expires_at(const struct entry *e)
+{
+    return e->timed ? entry_time(e)->at : 0;
+}
+
+bool entry_is_gone(const struct entry *e, uint64_t now_ms)
+{
+    return e->tombstone || (e->timed && entry_time(e)->at - 1 < now_ms); /* 0 less 1 is beyond any time */
+}
+
+bool entry_was_expired(const struct entry *e, uint64_t *version, uint64_t *expires_at)
+{
+    if (!e->tombstone || !e->timed) {
+        return false;
+    }
+    *version = entry_time(e)->removed;
+    *expires_at = entry_time(e)->at;
+    return true;
 }
 
 uint32_t entry_hash(const struct entry *e)

@@ -105,18 +105,31 @@ void dict_prefetch(const struct dict *d, const uint32_t *hashes, size_t count);
 /* A new entry with a copy of key and value, owned by the caller; NULL without memory. */
 struct entry *entry_new(struct slice key, uint32_t hash, struct slice value);
 
-/* A new tombstone. */
+/* The same, which ends at a time, Unix milliseconds; 0: never. */
+struct entry *entry_new_until(struct slice key, uint32_t hash, struct slice value, uint64_t expires_at);
+
+/* A new tombstone; and one for an entry whose time has passed, which stays known by it. */
 struct entry *entry_new_tombstone(struct slice key, uint32_t hash);
+struct entry *entry_new_expired(const struct entry *expired);
 
 void entry_free(struct entry *e);
 
-/* Puts another value into the same allocation; false where it does not fit, or would waste most of the room. */
-bool entry_overwrite(struct entry *e, struct slice value);
+/* Puts another value and end into the same allocation; false where they do not fit, or would waste most of the room. */
+bool entry_overwrite(struct entry *e, struct slice value, uint64_t expires_at);
 
 struct slice entry_key(const struct entry *e);
 struct slice entry_value(const struct entry *e);
 uint32_t entry_hash(const struct entry *e);
 bool entry_is_tombstone(const struct entry *e);
+
+/* When it ends, Unix milliseconds; 0: never. Not of a tombstone. */
+uint64_t entry_expires_at(const struct entry *e);
+
+/* Whether it says at that time that its key is absent: a tombstone, or it has ended. */
+bool entry_is_gone(const struct entry *e, uint64_t now_ms);
+
+/* Of a tombstone that stands for an entry whose time has passed: that one's version, and its end. False for another. */
+bool entry_was_expired(const struct entry *e, uint64_t *version, uint64_t *expires_at);
 
 /* The sequence number of the commit that wrote it. */
 uint64_t entry_version(const struct entry *e);

@@ -32,6 +32,11 @@
     X(segment_deleted_early, "segments of the log go although the older checkpoint needs them")                        \
     X(sync_tried_again, "a sync that failed is tried again, and believed")                                             \
     X(space_not_noticed, "a full disk is full for ever")                                                               \
+    X(time_ignored, "a key is there although its time has passed")                                                      \
+    X(end_not_validated, "COMMIT does not see that the time of a key that was read has passed")                        \
+    X(removal_is_change, "COMMIT takes the removal of a key that was read as absent for a change")                     \
+    X(end_not_recorded, "the log does not say when a key ends")                                                        \
+    X(end_not_in_checkpoint, "a checkpoint does not say when a key ends")                                              \
     X(outcome_not_recorded, "what became of a transaction with an ID is not written down")                             \
     X(outcome_not_in_checkpoint, "a checkpoint leaves out what became of transactions")
 

@@ -168,7 +168,20 @@ static void settle_in(struct history *h, struct generation *g, struct entry *fre
     (void)rc;
     if (fresh->tombstone) {
         tomb_append(h, g, fresh);
+    } else if (fresh->timed) {
+        expiry_place(&g->expiry, fresh);
     }
+}
+
+/* A live entry is about to leave its generation. */
+static void leave(struct history *h, struct generation *g, struct entry *e)
+{
+    if (e->tombstone) {
+        tomb_unlink(h, g, e);
+    } else if (e->timed) {
+        expiry_remove(&g->expiry, e);
+    }
+    dict_remove(&g->dict, e);
 }
 
 void history_add(struct history *h, struct generation *g, struct entry *fresh, uint64_t seq)
@@ -180,10 +193,7 @@ void history_supersede(struct history *h, struct generation *g, struct entry *ol
 {
     bool needed = history_needs(h, entry_version(old)) && !FAULT(history_dropped);
     settle_in(h, g, fresh, seq); /* first in, then out: the partition is never empty, so no table is dropped and made */
-    if (old->tombstone) {
-        tomb_unlink(h, g, old);
-    }
-    dict_remove(&g->dict, old);
+    leave(h, g, old);
     if (needed) {
         old->past = (struct past){.superseded_at = seq, .newer = fresh};
         fresh->older = old;
@@ -203,17 +213,21 @@ void history_supersede(struct history *h, struct generation *g, struct entry *ol
 
 void history_remove(struct history *h, struct generation *g, struct entry *e)
 {
-    if (e->tombstone) {
-        tomb_unlink(h, g, e);
-    }
+    leave(h, g, e);
     cut_off_past(e);
-    dict_remove(&g->dict, e);
     entry_free(e);
 }
 
-void history_touch(struct entry *e, uint64_t seq)
+bool history_overwrite(struct generation *g, struct entry *e, struct slice value, uint64_t expires_at, uint64_t seq)
 {
+    if (!entry_overwrite(e, value, expires_at)) {
+        return false;
+    }
+    if (e->timed) {
+        expiry_place(&g->expiry, e);
+    }
     entry_set_version(e, seq);
+    return true;
 }
 
 /* --- generations --- */

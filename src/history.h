@@ -19,9 +19,11 @@
 #define TXKV_HISTORY_H
 
 #include "dict.h"
+#include "expiry.h"
 
 struct generation {
     struct dict dict;
+    struct expiry expiry;      /* those of its live entries that end; of use while it is current */
     uint64_t since;            /* sequence number of the FLUSH that began it, 0 for the first */
     uint64_t superseded_at;    /* of the FLUSH that ended it, once it is old */
     struct generation *older;  /* the one before, while it is kept */
@@ -91,8 +93,8 @@ void history_add(struct history *h, struct generation *g, struct entry *fresh, u
 /* Removes a live entry and leaves nothing; only while no snapshot is open. */
 void history_remove(struct history *h, struct generation *g, struct entry *e);
 
-/* Marks an entry overwritten in place with its new version; only where history_needs said no. */
-void history_touch(struct entry *e, uint64_t seq);
+/* Overwrites a live entry in place as of seq, only where history_needs said no; false where it does not fit (entry_overwrite). */
+bool history_overwrite(struct generation *g, struct entry *e, struct slice value, uint64_t expires_at, uint64_t seq);
 
 /* A new current generation in front of `old` (NULL for the first); NULL without memory. */
 struct generation *generation_new(unsigned bits);

@@ -238,10 +238,12 @@ static int write_error(struct buf *out, int err, const char *text)
     return write_line(out, slice_of(line, kept));
 }
 
+/* A complaint is in Redis's words, whose general code is here that of wrong words. */
 static int write_complaint(struct buf *out, const char *text)
 {
     char line[512];
-    int len = snprintf(line, sizeof(line) - 2, "ERR %s", text);
+    bool general = strncmp(text, "ERR ", 4) == 0;
+    int len = snprintf(line, sizeof(line) - 2, general ? "ERR SYNTAX %s" : "ERR %s", general ? text + 4 : text);
     size_t kept = (size_t)len < sizeof(line) - 3 ? (size_t)len : sizeof(line) - 3;
     return write_line(out, slice_of(line, kept));
 }

@@ -46,6 +46,18 @@ static bool is_zero(const char *bytes, size_t size)
     return true;
 }
 
+/* A later format keeps its check where this one has it, or not: damage of one bit must not pass for a format. */
+static bool is_damaged_version(uint32_t version)
+{
+    for (uint32_t known = RECORD_FORMAT_OLDEST; known <= RECORD_FORMAT; known++) {
+        uint32_t differs = version ^ known;
+        if ((differs & (differs - 1)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum file_header_found file_header_read(struct file_header *h, const char bytes[FILE_HEADER_BYTES], uint32_t *version)
 {
     if (is_zero(bytes, FILE_HEADER_BYTES)) {
@@ -57,11 +69,8 @@ enum file_header_found file_header_read(struct file_header *h, const char bytes[
     }
     *version = le_get32(bytes + 8);
     bool holds = le_get64(bytes + 56) == check_of(bytes, 56) || FAULT(checksum_not_checked);
-    if (*version != RECORD_FORMAT) {
-        /* A later format keeps its check where this one has it, or not: damage of one bit must not pass for a format. */
-        uint32_t differs = *version ^ RECORD_FORMAT;
-        bool one_bit = (differs & (differs - 1)) == 0 && !holds;
-        return one_bit ? FILE_HEADER_BAD : FILE_HEADER_UNKNOWN;
+    if (*version < RECORD_FORMAT_OLDEST || *version > RECORD_FORMAT) {
+        return is_damaged_version(*version) && !holds ? FILE_HEADER_BAD : FILE_HEADER_UNKNOWN;
     }
     if (!holds || le_get32(bytes + 12) != FILE_HEADER_BYTES) {
         return FILE_HEADER_BAD;
@@ -119,16 +128,22 @@ static char *put_bytes(char *at, struct slice bytes)
     return at + bytes.len;
 }
 
-int record_put(struct buf *b, struct slice key, struct slice value)
+#define PUT_UNTIL 5 /* in a file; for a reader it is a put with a time */
+
+int record_put(struct buf *b, struct slice key, struct slice value, uint64_t expires_at)
 {
     char *start = buf_reserve(b, RECORD_OP_BYTES_MAX + key.len + value.len);
     if (start == NULL) {
         return -1;
     }
     char *at = start;
-    *at++ = RECORD_PUT;
+    *at++ = expires_at == 0 ? RECORD_PUT : PUT_UNTIL;
     at = put_varint(at, key.len);
     at = put_varint(at, value.len);
+    if (expires_at > 0) {
+        le_put64(at, expires_at);
+        at += 8;
+    }
     at = put_bytes(at, key);
     at = put_bytes(at, value);
     buf_commit(b, (size_t)(at - start));
@@ -248,25 +263,40 @@ static bool take_bytes(struct slice *left, size_t length, struct slice *bytes)
     return true;
 }
 
-static bool take_op(struct slice *left, struct record_op *op)
+static bool take_time(struct slice *left, uint64_t *time)
+{
+    struct slice bytes;
+    if (!take_bytes(left, 8, &bytes)) {
+        return false;
+    }
+    *time = le_get64(bytes.data);
+    return true;
+}
+
+static bool take_put(struct slice *left, bool ends, struct record_op *op)
 {
     size_t key_len;
     size_t value_len;
-    struct slice time;
-    switch (op->kind) {
+    return take_length(left, &key_len) && take_length(left, &value_len) &&
+           (!ends || (take_time(left, &op->time) && op->time != 0)) && take_bytes(left, key_len, &op->key) &&
+           take_bytes(left, value_len, &op->value);
+}
+
+static bool take_op(struct slice *left, unsigned code, struct record_op *op)
+{
+    size_t key_len;
+    switch (code) {
+    case PUT_UNTIL:
+        op->kind = RECORD_PUT;
+        return take_put(left, true, op);
     case RECORD_PUT:
-        return take_length(left, &key_len) && take_length(left, &value_len) && take_bytes(left, key_len, &op->key) &&
-               take_bytes(left, value_len, &op->value);
+        return take_put(left, false, op);
     case RECORD_DELETE:
         return take_length(left, &key_len) && take_bytes(left, key_len, &op->key);
     case RECORD_FLUSH:
         return true;
     case RECORD_OUTCOME:
-        if (!take_length(left, &key_len) || !take_bytes(left, 8, &time) || !take_bytes(left, key_len, &op->key)) {
-            return false;
-        }
-        op->time = le_get64(time.data);
-        return true;
+        return take_length(left, &key_len) && take_time(left, &op->time) && take_bytes(left, key_len, &op->key);
     default:
         return false;
     }
@@ -277,7 +307,8 @@ int record_next(struct slice *payload, struct record_op *op)
     if (payload->len == 0) {
         return 0;
     }
-    *op = (struct record_op){.kind = (enum record_op_kind)(unsigned char)payload->data[0]};
+    unsigned code = (unsigned char)payload->data[0];
+    *op = (struct record_op){.kind = (enum record_op_kind)code};
     *payload = slice_of(payload->data + 1, payload->len - 1);
-    return take_op(payload, op) ? 1 : -1;
+    return take_op(payload, code, op) ? 1 : -1;
 }

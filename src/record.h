@@ -7,7 +7,7 @@
  *
  *      file header, 64 bytes                               record, 48 bytes and its payload
  *       0  8  "TXKVLOG\0" or "TXKVCHK\0"                    0  8  keyed(bytes 8 to 47)
- *       8  4  format version: 1                             8  4  length of the payload, bytes
+ *       8  4  format version: 2                             8  4  length of the payload, bytes
  *      12  4  bytes of this header: 64                     12  4  kind: 1 commit, 2 marker, 3 part, 4 end
  *      16  8  id of the data directory, random             16  8  sequence number
  *      24  8  number of the segment; 0 in a checkpoint     24  8  highest sequence number known on disk when it was
@@ -33,7 +33,11 @@
  *       1  put      length of the key, length of the value, key, value
  *       2  delete   length of the key, key
  *       3  flush    removes all keys
- *       4  outcome  length of the token, Unix time of the commit in seconds (8 bytes), token: that transaction committed */
+ *       4  outcome  length of the token, Unix time of the commit in seconds (8 bytes), token: that transaction committed
+ *       5  put      of an entry that ends: length of the key, length of the value, Unix time of its end in milliseconds
+ *                   (8 bytes, not 0), key, value
+ *
+ * Format 1 had no operation 5, and is read as format 2 is. */
 #ifndef TXKV_RECORD_H
 #define TXKV_RECORD_H
 
@@ -41,7 +45,8 @@
 
 #include "buf.h"
 
-#define RECORD_FORMAT 1U
+#define RECORD_FORMAT 2U       /* that is written */
+#define RECORD_FORMAT_OLDEST 1U /* that is read */
 #define FILE_HEADER_BYTES ((size_t)64)
 #define RECORD_HEADER_BYTES ((size_t)48)
 #define RECORD_OP_BYTES_MAX ((size_t)24) /* of one operation, beside its key, value or token */
@@ -85,7 +90,7 @@ struct record_header {
  * they cannot fail. --- */
 
 int record_begin(struct buf *b, enum record_kind kind, uint64_t seq);
-int record_put(struct buf *b, struct slice key, struct slice value);
+int record_put(struct buf *b, struct slice key, struct slice value, uint64_t expires_at); /* Unix milliseconds; 0: never */
 int record_delete(struct buf *b, struct slice key);
 int record_flush(struct buf *b);
 int record_outcome(struct buf *b, struct slice token, uint64_t time);
@@ -115,7 +120,7 @@ struct record_op {
     enum record_op_kind kind;
     struct slice key; /* or token */
     struct slice value;
-    uint64_t time; /* of an outcome */
+    uint64_t time; /* of an outcome; when what is put ends, 0 for never */
 };
 
 /* Takes the next operation from the front of a payload: 1, 0 at its end, -1 where it is none. Slices point into it. */

@@ -37,7 +37,7 @@ static bool has_deadlines(const struct server *server)
         owed = owed || server->listeners[i].accept_owed;
     }
     return owed || server->stopping || server->partial.first != NULL || server->unread.first != NULL ||
-           server->linger.first != NULL || server->tx_idle.first != NULL;
+           server->linger.first != NULL || server->tx_idle.first != NULL || store_has_ends(&server->engine.store);
 }
 
 static void on_timer(uv_timer_t *timer);
@@ -62,7 +62,7 @@ static void keep_awake(struct server *server, bool busy)
 
 void server_tell_time(struct server *server)
 {
-    server->engine.store.outcomes.clock = (server->epoch_ms + uv_now(&server->loop)) / 1000;
+    store_tell_time(&server->engine.store, server->epoch_ms + uv_now(&server->loop));
 }
 
 static void on_check(uv_check_t *check)

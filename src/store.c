@@ -12,6 +12,7 @@
 #define TEND_STEPS 1024   /* entries freed per store_tend, about 0.3 ms, and two more for each that was written since */
 #define RELIEVE_STEPS 256 /* versions swept by a write that finds the history over its limit */
 #define OUTCOME_STEPS 256 /* outcomes forgotten, or written by a walk, at a time */
+#define EXPIRE_STEPS 256  /* keys removed because their time has passed, at a time: about 0.1 ms */
 #define INTEGER_TEXT_MAX 21
 
 int store_init(struct store *st, const struct store_limits *limits, unsigned bits)
@@ -113,10 +114,11 @@ static void end_record(struct store *st, size_t start, uint64_t seq)
     journal_committed(st->journal, seq);
 }
 
-static __attribute__((noinline)) void record_one_put(struct store *st, struct slice key, struct slice value)
+static __attribute__((noinline)) void record_one_put(struct store *st, struct slice key, struct slice value,
+                                                     uint64_t expires_at)
 {
     size_t start = begin_record(st, st->seq);
-    must(record_put(&st->journal->pending, key, value));
+    must(record_put(&st->journal->pending, key, value, FAULT(end_not_recorded) ? 0 : expires_at));
     end_record(st, start, st->seq);
 }
 
@@ -196,6 +198,14 @@ static void count_key(struct store *st, uint64_t seq, bool added)
     st->keyset_version = seq;
 }
 
+/* A key whose time had passed, and which was not removed, is written again: those who list keys see one more. */
+static void note_return(struct store *st, const struct entry *old, uint64_t seq)
+{
+    if (entry_is_gone(old, st->now_ms)) {
+        st->keyset_version = seq;
+    }
+}
+
 /* Publishes a value entry that the caller owns, as of seq. old is what stands at its key, or NULL. */
 static void publish(struct store *st, struct entry *old, struct entry *fresh, uint64_t seq)
 {
@@ -206,10 +216,13 @@ static void publish(struct store *st, struct entry *old, struct entry *fresh, ui
     }
     if (entry_is_tombstone(old)) {
         count_key(st, seq, true);
-    } else if (!history_needs(&st->history, entry_version(old)) && entry_overwrite(old, entry_value(fresh))) {
-        history_touch(old, seq);
-        entry_free(fresh);
-        return;
+    } else {
+        note_return(st, old, seq);
+        if (!history_needs(&st->history, entry_version(old)) &&
+            history_overwrite(st->current, old, entry_value(fresh), entry_expires_at(fresh), seq)) {
+            entry_free(fresh);
+            return;
+        }
     }
     history_supersede(&st->history, st->current, old, fresh, seq);
 }
@@ -243,29 +256,42 @@ static __attribute__((noinline)) int prepare_to_record(struct store *st, const s
     return 0;
 }
 
-static int set_now(struct store *st, struct slice key, uint32_t hash, struct slice value)
+/* As a commit of its own, where the value fits into the entry's place. */
+static bool overwrite_now(struct store *st, struct entry *old, struct slice value, uint64_t expires_at)
+{
+    bool returns = !entry_is_tombstone(old) && entry_is_gone(old, st->now_ms);
+    if (!history_overwrite(st->current, old, value, expires_at, st->seq + 1)) {
+        return false;
+    }
+    st->seq++;
+    if (returns) {
+        st->keyset_version = st->seq;
+    }
+    return true;
+}
+
+static int set_now(struct store *st, struct slice key, uint32_t hash, struct slice value, uint64_t expires_at)
 {
     struct entry *old = dict_find(&st->current->dict, key, hash);
     if (st->watched && prepare_to_record(st, old, key.len + value.len) < 0) {
         return ERR_FULL;
     }
-    if (old != NULL && !history_needs(&st->history, entry_version(old)) && entry_overwrite(old, value)) {
-        history_touch(old, ++st->seq);
+    if (old != NULL && !history_needs(&st->history, entry_version(old)) && overwrite_now(st, old, value, expires_at)) {
         if (st->journal != NULL) {
-            record_one_put(st, key, entry_value(old));
+            record_one_put(st, key, entry_value(old), expires_at);
         }
         return 0;
     }
     if (old == NULL && dict_needs_table(&st->current->dict, hash) && dict_reserve(1) < 0) {
         return ERR_FULL;
     }
-    struct entry *fresh = entry_new(key, hash, value);
+    struct entry *fresh = entry_new_until(key, hash, value, expires_at);
     if (fresh == NULL) {
         return ERR_FULL;
     }
     ++st->seq;
     if (st->journal != NULL) {
-        record_one_put(st, key, value);
+        record_one_put(st, key, value, expires_at);
     }
     publish(st, old, fresh, st->seq);
     relieve(st, 1);
@@ -292,11 +318,37 @@ static int delete_now(struct store *st, struct slice key, uint32_t hash)
     return 0;
 }
 
+/* Removes some keys whose time has passed, each by a commit. True when there are more, and they can be removed now: those for
+ * which there is no room, in memory or in the log, wait. */
+static bool expire_some(struct store *st)
+{
+    size_t steps = EXPIRE_STEPS;
+    struct entry *e;
+    while ((e = expiry_next(&st->current->expiry, st->now_ms, &steps)) != NULL) {
+        struct slice key = entry_key(e);
+        size_t bytes = store_command_bytes(key.len);
+        struct entry *tomb = NULL;
+        if ((st->journal != NULL && journal_admit(st->journal, bytes) != JOURNAL_ADMITS) || reserve_record(st, bytes) < 0 ||
+            (needs_tombstones(st) && (tomb = entry_new_expired(e)) == NULL)) {
+            return false;
+        }
+        preserve(st, e);
+        ++st->seq;
+        record_one_delete(st, key);
+        bury(st, e, tomb, st->seq);
+        relieve(st, 1);
+        st->keys_expired++;
+        steps--;
+    }
+    return steps == 0;
+}
+
 /* Replaces the data by an empty generation, made before; without keys there is nothing to replace. */
 static void flush_now(struct store *st, struct generation *fresh, uint64_t seq)
 {
     struct generation *old = st->current;
     st->current = fresh;
+    fresh->expiry.time = st->now_ms;
     history_flush(&st->history, old, fresh, seq);
     st->keys = 0;
     st->keyset_version = seq;
@@ -304,7 +356,8 @@ static void flush_now(struct store *st, struct generation *fresh, uint64_t seq)
 
 /* --- commands --- */
 
-static struct entry *find_as_of(struct store *st, const struct txn *t, struct slice key, uint32_t hash)
+/* What stands at a key for a reader, be its time over or not; NULL for nothing. */
+static struct entry *find_kept(struct store *st, const struct txn *t, struct slice key, uint32_t hash)
 {
     struct entry *e = t == NULL || FAULT(snapshot_not_honoured)
                           ? dict_find(&st->current->dict, key, hash)
@@ -315,11 +368,48 @@ static struct entry *find_as_of(struct store *st, const struct txn *t, struct sl
     return e == NULL || entry_is_tombstone(e) ? NULL : e;
 }
 
+uint64_t store_time(const struct store *st, const struct txn *t)
+{
+    return t == NULL ? st->now_ms : t->now_ms;
+}
+
+void store_tell_time(struct store *st, uint64_t now_ms)
+{
+    st->now_ms = now_ms > st->now_ms ? now_ms : st->now_ms;
+    st->outcomes.clock = st->now_ms / 1000;
+    if (st->current->expiry.count == 0) {
+        st->current->expiry.time = st->now_ms;
+    }
+}
+
+/* The time of e has passed for a reader. It is removed soon, unless it is history. */
+static __attribute__((noinline)) void come_by_expired(struct store *st, struct entry *e)
+{
+    if (entry_is_gone(e, st->now_ms) && dict_find(&st->current->dict, entry_key(e), entry_hash(e)) == e) {
+        expiry_hasten(&st->current->expiry, e);
+    }
+}
+
+static struct entry *find_as_of(struct store *st, const struct txn *t, struct slice key, uint32_t hash)
+{
+    struct entry *e = find_kept(st, t, key, hash);
+    if (e != NULL && entry_is_gone(e, store_time(st, t)) && !FAULT(time_ignored)) {
+        come_by_expired(st, e);
+        return NULL;
+    }
+    return e;
+}
+
 static int get_inside(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice *value)
 {
-    enum txn_hit hit = txn_find(t, key, hash, value);
-    if (hit != TXN_MISS) {
-        return hit == TXN_VALUE;
+    const struct entry *written;
+    enum txn_hit hit = txn_find(t, key, hash, &written);
+    if (hit == TXN_VALUE) {
+        *value = entry_value(written);
+        return 1;
+    }
+    if (hit == TXN_ABSENT) {
+        return 0;
     }
     struct entry *e = find_as_of(st, t, key, hash);
     if (e != NULL || !FAULT(absence_not_marked)) {
@@ -348,15 +438,33 @@ int store_get(struct store *st, struct txn *t, struct slice key, uint32_t hash, 
     return 1;
 }
 
+uint64_t store_expires_at(struct store *st, struct txn *t, struct slice key, uint32_t hash)
+{
+    const struct entry *e = NULL;
+    if (!st->ends) {
+        return 0;
+    }
+    if (t == NULL || txn_find(t, key, hash, &e) == TXN_MISS) {
+        e = find_as_of(st, t, key, hash);
+    }
+    return e == NULL ? 0 : entry_expires_at(e);
+}
+
 int store_set(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value)
 {
+    return store_set_until(st, t, key, hash, value, 0);
+}
+
+int store_set_until(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value, uint64_t expires_at)
+{
+    st->ends = st->ends || expires_at > 0;
     if (t != NULL && t->mode == TXN_READONLY) {
         return ERR_READONLY;
     }
     if (store_is_full(st)) {
         return ERR_FULL;
     }
-    return t == NULL ? set_now(st, key, hash, value) : txn_put(t, &st->limits->txn, key, hash, value);
+    return t == NULL ? set_now(st, key, hash, value, expires_at) : txn_put(t, &st->limits->txn, key, hash, value, expires_at);
 }
 
 int store_delete(struct store *st, struct txn *t, struct slice key, uint32_t hash)
@@ -409,7 +517,8 @@ int store_increment(struct store *st, struct txn *t, struct slice key, uint32_t 
     }
     char digits[INTEGER_TEXT_MAX + 1];
     int len = snprintf(digits, sizeof(digits), "%lld", (long long)*sum);
-    return store_set(st, t, key, hash, slice_of(digits, (size_t)len));
+    uint64_t expires_at = found == 1 ? store_expires_at(st, t, key, hash) : 0;
+    return store_set_until(st, t, key, hash, slice_of(digits, (size_t)len), expires_at);
 }
 
 struct counting {
@@ -425,7 +534,7 @@ static int count_write(struct entry *e, void *arg)
     if (txn_entry_is_mark(e)) {
         return 0;
     }
-    bool existed = !c->t->flushed && find_as_of(c->st, c->t, entry_key(e), entry_hash(e)) != NULL;
+    bool existed = !c->t->flushed && find_kept(c->st, c->t, entry_key(e), entry_hash(e)) != NULL;
     bool exists = !entry_is_tombstone(e);
     c->keys += (uint64_t)exists - (uint64_t)existed;
     return 0;
@@ -486,6 +595,7 @@ int store_begin(struct store *st, struct txn *t, enum txn_mode mode)
     }
     t->state = TXN_OPEN;
     t->mode = mode;
+    t->now_ms = st->now_ms;
     return 0;
 }
 
@@ -566,7 +676,23 @@ static bool same_value_as_of(const struct committing *c, struct entry *mark)
     return slice_equal(entry_value(then), entry_value(now));
 }
 
-/* A key that was read and has a version above the snapshot is a conflict. An absent key's version is the last FLUSH's. */
+/* Whether an entry that the transaction reads ended between its BEGIN and now. */
+static bool ended_since(const struct committing *c, const struct entry *e)
+{
+    return e != NULL && entry_is_gone(e, c->st->now_ms) && !entry_is_gone(e, c->t->now_ms) && !FAULT(end_not_validated);
+}
+
+/* Whether all that happened to a key is that an entry was removed whose time had passed before BEGIN: it was read as absent. */
+static bool only_removed(const struct committing *c, const struct entry *now)
+{
+    uint64_t version;
+    uint64_t expires_at;
+    return now != NULL && entry_was_expired(now, &version, &expires_at) && version <= txn_seq(c->t) &&
+           expires_at <= c->t->now_ms && !FAULT(removal_is_change);
+}
+
+/* A key that was read and has a version above the snapshot is a conflict, or one whose time has passed since. An absent key's
+ * version is the last FLUSH's. */
 static int validate(struct entry *e, void *arg)
 {
     struct committing *c = arg;
@@ -578,7 +704,8 @@ static int validate(struct entry *e, void *arg)
     }
     const struct entry *now = dict_find(&c->st->current->dict, entry_key(e), entry_hash(e));
     uint64_t version = now == NULL ? c->st->current->since : entry_version(now);
-    if (version <= txn_seq(c->t)) {
+    bool changed = version <= txn_seq(c->t) ? ended_since(c, now) : !only_removed(c, now);
+    if (!changed) {
         return 0;
     }
     observe(c->st, version);
@@ -622,7 +749,8 @@ static void record_entry(struct store *st, const struct entry *e)
     if (entry_is_tombstone(e)) {
         must(record_delete(&st->journal->pending, entry_key(e)));
     } else {
-        must(record_put(&st->journal->pending, entry_key(e), entry_value(e)));
+        uint64_t expires_at = FAULT(end_not_recorded) ? 0 : entry_expires_at(e);
+        must(record_put(&st->journal->pending, entry_key(e), entry_value(e), expires_at));
     }
 }
 
@@ -705,7 +833,8 @@ static int check_conflicts(struct committing *c)
     if (c->t->mode != TXN_SERIALIZABLE || FAULT(no_read_validation)) {
         return 0;
     }
-    if (c->t->read_keyset && c->st->keyset_version > txn_seq(c->t)) {
+    bool some_ended = expiry_is_due(&c->st->current->expiry, c->st->now_ms) && c->st->now_ms > c->t->now_ms;
+    if (c->t->read_keyset && (c->st->keyset_version > txn_seq(c->t) || some_ended)) {
         observe_keyset(c->st, UINT64_MAX);
         return ERR_CONFLICT;
     }
@@ -775,23 +904,34 @@ int store_commit(struct store *st, struct txn *t)
 /* --- watching: t is used for its snapshot, which keeps the tombstones that come, and its shadow map, which maps keys to
  * versions --- */
 
-/* The version of a key as far as it is above t's snapshot: what was absent then has none, however long. */
-static uint64_t watched_version(struct store *st, const struct txn *t, struct slice key, uint32_t hash)
+/* How a watched key stands: what is compared. */
+struct watched {
+    uint64_t version; /* of what was absent as of t's snapshot, and is, 0 */
+    uint64_t exists;  /* 1, or 0 */
+};
+
+/* A key that its time removes has the version that it had: it is absent since its time has passed. */
+static struct watched look_at_watched(struct store *st, const struct txn *t, struct slice key, uint32_t hash)
 {
     const struct entry *e = dict_find(&st->current->dict, key, hash);
-    uint64_t version = e == NULL ? st->current->since : entry_version(e);
-    bool absent = e == NULL || entry_is_tombstone(e);
-    return absent && version <= txn_seq(t) ? 0 : version;
+    struct watched w = {.version = e == NULL ? st->current->since : entry_version(e)};
+    uint64_t expires_at;
+    if (e != NULL) {
+        entry_was_expired(e, &w.version, &expires_at);
+        w.exists = !entry_is_gone(e, st->now_ms);
+    }
+    w.version = w.exists == 0 && w.version <= txn_seq(t) ? 0 : w.version;
+    return w;
 }
 
 int store_watch(struct store *st, struct txn *t, struct slice key, uint32_t hash)
 {
-    struct slice noted;
-    uint64_t version = watched_version(st, t, key, hash);
+    const struct entry *noted;
+    const struct watched now = look_at_watched(st, t, key, hash);
     if (txn_find(t, key, hash, &noted) == TXN_VALUE) {
         return 0;
     }
-    return txn_put(t, &st->limits->txn, key, hash, slice_of((const char *)&version, sizeof(version)));
+    return txn_put(t, &st->limits->txn, key, hash, slice_of((const char *)&now, sizeof(now)), 0);
 }
 
 struct watching {
@@ -799,14 +939,14 @@ struct watching {
     const struct txn *t;
 };
 
-static int compare_version(struct entry *e, void *arg)
+static int compare_watched(struct entry *e, void *arg)
 {
     const struct watching *w = arg;
-    uint64_t noted;
+    struct watched noted;
     memcpy(&noted, entry_value(e).data, sizeof(noted));
-    uint64_t now = watched_version(w->st, w->t, entry_key(e), entry_hash(e));
-    if (now != noted && !FAULT(no_read_validation)) {
-        observe(w->st, now);
+    struct watched now = look_at_watched(w->st, w->t, entry_key(e), entry_hash(e));
+    if ((now.version != noted.version || now.exists != noted.exists) && !FAULT(no_read_validation)) {
+        observe(w->st, now.version);
         return ERR_CONFLICT;
     }
     return 0;
@@ -816,7 +956,7 @@ bool store_watched_changed(struct store *st, struct txn *t)
 {
     struct watching w = {st, t};
     st->steps += t->shadow.count;
-    return dict_each(&t->shadow, compare_version, &w) < 0;
+    return dict_each(&t->shadow, compare_watched, &w) < 0;
 }
 
 /* Entries that are left in sparse memory move together. */
@@ -861,7 +1001,8 @@ int store_replay_op(struct store *st, uint64_t seq, const struct record_op *op, 
     st->seq = seq - 1;
     switch (op->kind) {
     case RECORD_PUT:
-        rc = set_now(st, op->key, hash, op->value);
+        st->ends = st->ends || op->time > 0;
+        rc = set_now(st, op->key, hash, op->value, op->time);
         break;
     case RECORD_DELETE:
         rc = delete_now(st, op->key, hash);
@@ -947,9 +1088,10 @@ bool store_tend(struct store *st)
 #ifdef TXKV_FAULTS
     finish_half(st);
 #endif
+    bool more = expire_some(st);
     size_t limit = TEND_STEPS + (FAULT(sweep_not_scaled) ? 0 : 2 * st->changes);
     st->changes = 0;
-    bool more = history_sweep(&st->history, st->current, limit) == limit;
+    more = history_sweep(&st->history, st->current, limit) == limit || more;
     if (!outcomes_is_empty(&st->outcomes)) {
         more = outcomes_expire(&st->outcomes, OUTCOME_STEPS) || more;
     }

@@ -1,7 +1,8 @@
 /* store: the data and the rules of transactions. The only mutator of live data.
  *
  * Every change is a commit with the next sequence number. Each function takes the transaction that it runs in, or NULL for
- * a command outside of one, which is a commit of its own. Nothing here knows of clients, protocols, sockets or time.
+ * a command outside of one, which is a commit of its own. Nothing here knows of clients, protocols or sockets, and of time only
+ * what it is told.
  *
  * Invariant: a function that returns an error has changed no data. */
 #ifndef TXKV_STORE_H
@@ -29,6 +30,9 @@ struct store {
     uint64_t keyset_version; /* of the newest commit that added or removed a key */
     uint64_t keys;           /* keys that exist */
     uint64_t expired;        /* transactions expired so far */
+    uint64_t now_ms;         /* Unix milliseconds, as whoever runs the store says by store_tell_time */
+    bool ends;               /* some key was given an end: else nobody needs to look for one */
+    uint64_t keys_expired;   /* keys removed so far because their time had passed */
     uint64_t observed;       /* with a journal: newest commit that an answer depends on; whoever asks sets it to 0 before */
     size_t changes;          /* writes since the last store_tend */
     uint64_t steps;          /* keys that commands went through beyond the one that each may have; for fairness */
@@ -56,10 +60,22 @@ int store_get(struct store *st, struct txn *t, struct slice key, uint32_t hash, 
 /* 0, or ERR_FULL, ERR_TOOBIG, ERR_READONLY. The value may lie in the data itself. */
 int store_set(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value);
 
+/* The same; the key ends at a time, Unix milliseconds, which may have passed; 0: never, as with store_set. */
+int store_set_until(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value, uint64_t expires_at);
+
+/* When a key ends, by what store_get has just said of it; 0: never, or there is none. */
+uint64_t store_expires_at(struct store *st, struct txn *t, struct slice key, uint32_t hash);
+
+/* The time that a command goes by: that of the transaction's BEGIN, or now. Unix milliseconds. */
+uint64_t store_time(const struct store *st, const struct txn *t);
+
+/* Tells the time, Unix milliseconds. An earlier one than before is taken for that. */
+void store_tell_time(struct store *st, uint64_t now_ms);
+
 /* 0 (also where the key is absent), or ERR_FULL, ERR_TOOBIG, ERR_READONLY. */
 int store_delete(struct store *st, struct txn *t, struct slice key, uint32_t hash);
 
-/* Adds to the integer at key, absent counting as 0. 0 and the sum, or ERR_NOTINT, ERR_OVERFLOW and those of get and set. */
+/* Adds to the integer at key, absent counting as 0; when it ends stays. 0 and the sum, or ERR_NOTINT, ERR_OVERFLOW and those of get and set. */
 int store_increment(struct store *st, struct txn *t, struct slice key, uint32_t hash, int64_t by, int64_t *sum);
 
 /* How many keys exist; inside a transaction: in its view. */
@@ -126,8 +142,15 @@ void store_walk_begin(struct store *st);
 bool store_walk_step(struct store *st, size_t bytes);
 void store_walk_end(struct store *st);
 
-/* Work that may wait, in a bounded slice: frees old versions, forgets old outcomes. True while there is more. */
+/* Work that may wait, in a bounded slice: removes keys whose time has passed, frees old versions, forgets old outcomes. True
+ * while there is more. */
 bool store_tend(struct store *st);
+
+/* Whether there are keys that end, so that store_tend is to be called from time to time, whatever else happens. */
+static inline bool store_has_ends(const struct store *st)
+{
+    return st->current->expiry.count > 0;
+}
 
 /* Brings what the commands on these keys will touch into the cache. */
 void store_prefetch(const struct store *st, const uint32_t *hashes, size_t count);

@@ -39,12 +39,12 @@ bool txn_entry_was_read(const struct entry *e)
     return e->was_read;
 }
 
-enum txn_hit txn_find(const struct txn *t, struct slice key, uint32_t hash, struct slice *value)
+enum txn_hit txn_find(const struct txn *t, struct slice key, uint32_t hash, const struct entry **written)
 {
     const struct entry *e = dict_find(&t->shadow, key, hash);
     if (e != NULL && !e->mark) {
-        if (!e->tombstone) {
-            *value = entry_value(e);
+        if (!entry_is_gone(e, t->now_ms)) {
+            *written = e;
             return TXN_VALUE;
         }
         if (!FAULT(tombstone_ignored)) {
@@ -80,15 +80,16 @@ static int shadow_replace(struct txn *t, const struct txn_limits *limits, struct
     return 0;
 }
 
-int txn_put(struct txn *t, const struct txn_limits *limits, struct slice key, uint32_t hash, struct slice value)
+int txn_put(struct txn *t, const struct txn_limits *limits, struct slice key, uint32_t hash, struct slice value,
+            uint64_t expires_at)
 {
     struct entry *old = dict_find(&t->shadow, key, hash);
-    if (old != NULL && entry_overwrite(old, value)) {
+    if (old != NULL && entry_overwrite(old, value, expires_at)) {
         t->writes += old->mark ? 1 : 0;
         old->mark = 0;
         return 0;
     }
-    return shadow_replace(t, limits, old, entry_new(key, hash, value));
+    return shadow_replace(t, limits, old, entry_new_until(key, hash, value, expires_at));
 }
 
 int txn_delete(struct txn *t, const struct txn_limits *limits, struct slice key, uint32_t hash)

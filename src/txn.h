@@ -34,6 +34,7 @@ struct txn {
     int cause;        /* FAILED: the error code that COMMIT answers, ERR_ABORTED or ERR_EXPIRED */
     char why[96];     /* FAILED: the first cause, for people; ended by NUL */
     size_t writes;    /* shadow entries that are not marks */
+    uint64_t now_ms;  /* OPEN: the time of its BEGIN, which it goes by; Unix milliseconds */
     struct outcome *outcome; /* OPEN: of its ID; NULL without one */
     struct dict shadow;
     struct snapshot_holder holder;
@@ -51,11 +52,12 @@ void txn_init(struct txn *t);
 /* Drops all shadow entries and marks; state and snapshot stay. */
 void txn_clear(struct txn *t);
 
-/* What the transaction itself knows of a key; the value is valid until its next write. */
-enum txn_hit txn_find(const struct txn *t, struct slice key, uint32_t hash, struct slice *value);
+/* What the transaction itself knows of a key; the entry, where it wrote one, is valid until its next write. */
+enum txn_hit txn_find(const struct txn *t, struct slice key, uint32_t hash, const struct entry **written);
 
-/* Writes. 0, or ERR_TOOBIG, ERR_FULL, with nothing changed. */
-int txn_put(struct txn *t, const struct txn_limits *limits, struct slice key, uint32_t hash, struct slice value);
+/* Writes; expires_at: as entry_new_until. 0, or ERR_TOOBIG, ERR_FULL, with nothing changed. */
+int txn_put(struct txn *t, const struct txn_limits *limits, struct slice key, uint32_t hash, struct slice value,
+            uint64_t expires_at);
 int txn_delete(struct txn *t, const struct txn_limits *limits, struct slice key, uint32_t hash);
 
 /* Marks a key as read through the transaction, where its mode asks for that. Errors as txn_put. */

@@ -40,7 +40,8 @@ static int open_part(struct walk *w)
 
 static void write_entry(struct walk *w, const struct entry *e)
 {
-    if (w->failed || open_part(w) < 0 || record_put(&w->out, entry_key(e), entry_value(e)) < 0) {
+    uint64_t expires_at = FAULT(end_not_in_checkpoint) ? 0 : entry_expires_at(e);
+    if (w->failed || open_part(w) < 0 || record_put(&w->out, entry_key(e), entry_value(e), expires_at) < 0) {
         w->failed = true;
         return;
     }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "command.h"
 #include "hash.h"
@@ -27,6 +28,7 @@ static int on_payload(void *arg, uint64_t seq, struct slice payload)
 struct dump {
     uint64_t written;
     uint64_t left_out;
+    uint64_t now_ms; /* Unix time */
 };
 
 static bool is_text_value(struct slice value)
@@ -39,16 +41,20 @@ static int write_entry(struct entry *e, void *arg)
     struct dump *d = arg;
     struct slice key = entry_key(e);
     struct slice value = entry_value(e);
-    if (entry_is_tombstone(e)) {
+    if (entry_is_gone(e, d->now_ms)) {
         return 0;
     }
     if (!command_is_text_key(key) || !is_text_value(value)) {
         d->left_out++;
         return 0;
     }
-    fwrite("SET ", 1, 4, stdout);
+    bool ends = entry_expires_at(e) > 0;
+    fputs(ends ? "SETEX " : "SET ", stdout);
     fwrite(key.data, 1, key.len, stdout);
     fputc(' ', stdout);
+    if (ends) {
+        printf("%" PRIu64 " ", (entry_expires_at(e) - d->now_ms + 999) / 1000);
+    }
     fwrite(value.data, 1, value.len, stdout);
     fwrite("\r\n", 1, 2, stdout);
     d->written++;
@@ -57,7 +63,9 @@ static int write_entry(struct entry *e, void *arg)
 
 static enum check_status write_all(const struct store *st, enum check_status status)
 {
-    struct dump d = {0};
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    struct dump d = {.now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000};
     dict_each(&st->current->dict, write_entry, &d);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "txkv-check: the dump could not be written\n");

@@ -47,7 +47,7 @@ static void make_put(struct timeline *t, struct input *in, struct buf *b, size_t
 {
     struct timeline_value value = {true, (uint8_t)(input_byte(in) ^ t->twist), (uint8_t)(1 + input_byte(in) % 64)};
     char bytes[UINT8_MAX];
-    must(record_put(b, key_of(key), value_of(&value, bytes)));
+    must(record_put(b, key_of(key), value_of(&value, bytes), 0));
     t->states[t->commits].keys[key] = value;
 }
 
@@ -163,7 +163,7 @@ void timeline_checkpoint(const struct timeline *t, size_t commit, size_t part_ke
             start = buf_len(b);
             must(record_begin(b, RECORD_PART, commit));
         }
-        must(record_put(b, key_of(i), value_of(value, bytes)));
+        must(record_put(b, key_of(i), value_of(value, bytes), 0));
         keys++;
         if (++in_part == part_keys) {
             record_end(b, start);

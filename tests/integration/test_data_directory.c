@@ -160,7 +160,7 @@ static void unknown_format(void)
         put_number(path, 8, 77);
         expect_data_refused(check_path(kinds[i]), "format version 77 is unknown");
         expect_data_refused(check_path(kinds[i]), name);
-        put_number(path, 8, 1);
+        put_number(path, 8, 2);
         server_start_on(&s, kinds[i], NULL); /* and nothing of it was changed */
         get_one(&s, "GET a", "1");
         server_stop(&s);

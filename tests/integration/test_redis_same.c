@@ -1,8 +1,8 @@
 /* The same random commands to this server and to Redis: the answers must be the same bytes.
  *
  * Two connections to each server; batches go to the first or the second of both, and are answered before the next. How many
- * commands: TXKV_DIFFERENTIAL, or 20,000; the seed: TXKV_SEED, or 1. What differs on purpose is not sent; docs/protocol.md
- * lists it. */
+ * commands: TXKV_DIFFERENTIAL, or 20,000; the seed: TXKV_SEED, or 1; TXKV_TRACE shows all that is sent and answered. What
+ * differs on purpose is not sent; docs/protocol.md lists it. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +29,9 @@ static size_t pick(size_t below)
 
 /* --- the commands --- */
 
-/* What a command's words are: k a key, v a value, n a number, m a message, o an option of COPY, + more of the last two or one. */
+/* What a command's words are: k a key, v a value, n a number, m a message, o an option of COPY, s options of
+ * SET, g of GETEX, l of LCS, f a number with a fraction, e an end and conditions, x an end that has passed, + more of the last
+ * two or one. Ends are far away, or long past, and in absolute time: so no answer depends on when it is given. */
 static const struct {
     const char *name;
     const char *words;
@@ -41,6 +43,9 @@ static const struct {
     {"RENAMENX", "kk"},  {"COPY", "kko"},   {"PING", ""},     {"PING", "m"},    {"ECHO", "m"},       {"SELECT", "z"},
     {"MULTI", ""},       {"EXEC", ""},      {"EXEC", ""},     {"DISCARD", ""},  {"WATCH", "k+"},     {"UNWATCH", ""},
     {"GET", "k"},        {"SET", "kv"},     {"INCR", "k"},    {"NOSUCH", "m"},  {"FLUSHALL", ""},
+    {"SET", "kvs"},      {"SET", "kvs"},    {"GETEX", "kg"},  {"INCRBYFLOAT", "kf"},                 {"LCS", "kkl"},
+    {"EXPIREAT", "ke"},  {"PEXPIREAT", "ke"},                 {"EXPIRE", "kx"}, {"PEXPIRE", "kx"},   {"PERSIST", "k"},
+    {"EXPIRETIME", "k"}, {"PEXPIRETIME", "k"},                {"SETEX", "kxv"}, {"PSETEX", "kxv"},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -121,6 +126,77 @@ static void add_option(struct words *w)
     }
 }
 
+/* An end that is far away, in seconds and in milliseconds; or no number. */
+static void add_end(struct words *w)
+{
+    char text[32];
+    if (pick(8) == 0) {
+        static const char *const odd[] = {"", "x", "0", "-1", "9223372036854775807", "1.5"};
+        const char *number = odd[pick(sizeof(odd) / sizeof(odd[0]))];
+        add_word(w, number, strlen(number));
+    } else {
+        add_word(w, text, (size_t)snprintf(text, sizeof(text), "%lld", 4102444800000LL + (long long)pick(3)));
+    }
+}
+
+static void add_words_of(struct words *w, const char *const *names, size_t count, size_t most)
+{
+    for (size_t i = pick(most + 1); i > 0; i--) {
+        const char *name = names[pick(count)];
+        add_word(w, name, strlen(name));
+    }
+}
+
+/* An end that has passed where it is one, and is refused where ends must not have passed. */
+static void add_past(struct words *w)
+{
+    static const char *const ends[] = {"0", "-1", "-100", "x", "", "9223372036854775807", "-9223372036854775808", "1.5"};
+    const char *end = ends[pick(sizeof(ends) / sizeof(ends[0]))];
+    add_word(w, end, strlen(end));
+}
+
+static void add_fraction(struct words *w)
+{
+    static const char *const numbers[] = {"0.1", "-2.5", "1e3", "3.0", "1e400", "x", " 1", "", "inf", "nan", "0x10", "-0", "1e-20"};
+    const char *number = numbers[pick(sizeof(numbers) / sizeof(numbers[0]))];
+    add_word(w, number, strlen(number));
+}
+
+static void add_value_options(struct words *w, bool of_set)
+{
+    static const char *const set[] = {"NX", "XX", "GET", "get", "KEEPTTL", "PERSIST", "NOSUCH"};
+    static const char *const getex[] = {"PERSIST", "persist", "NX"};
+    if (pick(2) == 0) {
+        add_word(w, pick(8) == 0 ? "EXAT" : "PXAT", 4);
+        add_end(w);
+    }
+    add_words_of(w, of_set ? set : getex, of_set ? 7 : 3, of_set ? 2 : 1);
+}
+
+static void add_time_or_more(struct words *w, char kind)
+{
+    static const char *const conditions[] = {"NX", "XX", "GT", "LT", "gt", "QQ"};
+    static const char *const lcs[] = {"LEN", "IDX", "idx", "WITHMATCHLEN", "MINMATCHLEN", "2"};
+    switch (kind) {
+    case 'e':
+        add_end(w);
+        add_words_of(w, conditions, 6, 2);
+        break;
+    case 'x':
+        add_past(w);
+        break;
+    case 'f':
+        add_fraction(w);
+        break;
+    case 'l':
+        add_words_of(w, lcs, 6, 4);
+        break;
+    default:
+        add_value_options(w, kind == 's');
+        break;
+    }
+}
+
 static void add_argument(struct words *w, char kind, bool offset)
 {
     switch (kind) {
@@ -136,9 +212,12 @@ static void add_argument(struct words *w, char kind, bool offset)
     case 'z':
         add_word(w, pick(4) == 0 ? "x" : "0", 1);
         break;
+    case 'm':
     case 'v':
-    default:
         add_value(w);
+        break;
+    default:
+        add_time_or_more(w, kind);
         break;
     }
 }
@@ -257,12 +336,14 @@ static void take(struct client *c, size_t len)
 /* Sends a batch to both, and compares what they answer. */
 static void compare(struct client *ours, struct client *theirs, const struct text *batch, size_t answers)
 {
+    if (getenv("TXKV_TRACE")) show("sent", batch->data, batch->len);
     client_send(ours, batch->data, batch->len);
     client_send(theirs, batch->data, batch->len);
     size_t our_len = wait_for(ours, answers);
     size_t their_len = wait_for(theirs, answers);
     const char *our_bytes = ours->in.data + ours->taken;
     const char *their_bytes = theirs->in.data + theirs->taken;
+    if (getenv("TXKV_TRACE")) show("got", our_bytes, our_len);
     if (our_len != their_len || memcmp(our_bytes, their_bytes, our_len) != 0) {
         show("sent", batch->data, batch->len);
         show("txkv", our_bytes, our_len);

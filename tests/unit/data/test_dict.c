@@ -447,10 +447,10 @@ Test(entry_overwrite, up_to_the_last_byte_of_the_room)
     struct entry *e = entry_of_room(20, &room);
     memset(bytes, 'v', sizeof(bytes));
     size_t before = mem_used();
-    cr_assert(entry_overwrite(e, slice_of(bytes, room)));
+    cr_assert(entry_overwrite(e, slice_of(bytes, room), 0));
     assert_slice(entry_value(e), slice_of(bytes, room));
     assert_slice(entry_key(e), S("key"));
-    cr_assert_not(entry_overwrite(e, slice_of(bytes, room + 1)));
+    cr_assert_not(entry_overwrite(e, slice_of(bytes, room + 1), 0));
     assert_slice(entry_value(e), slice_of(bytes, room));
     cr_assert_eq(mem_used(), before);
     entry_free(e);
@@ -460,9 +460,9 @@ Test(entry_overwrite, a_small_entry_takes_any_shorter_value)
 {
     size_t room;
     struct entry *e = entry_of_room(200, &room);
-    cr_assert(entry_overwrite(e, S("")));
+    cr_assert(entry_overwrite(e, S(""), 0));
     cr_assert_eq(entry_value(e).len, 0);
-    cr_assert(entry_overwrite(e, S("back")));
+    cr_assert(entry_overwrite(e, S("back"), 0));
     assert_slice(entry_value(e), S("back"));
     entry_free(e);
 }
@@ -472,9 +472,9 @@ Test(entry_overwrite, refuses_to_waste_most_of_a_large_room)
     char bytes[1200] = {0};
     size_t room;
     struct entry *e = entry_of_room(1000, &room);
-    cr_assert_not(entry_overwrite(e, slice_of(bytes, room / 2 - 1)));
+    cr_assert_not(entry_overwrite(e, slice_of(bytes, room / 2 - 1), 0));
     cr_assert_eq(entry_value(e).len, 1000);
-    cr_assert(entry_overwrite(e, slice_of(bytes, room / 2)));
+    cr_assert(entry_overwrite(e, slice_of(bytes, room / 2), 0));
     cr_assert_eq(entry_value(e).len, room / 2);
     entry_free(e);
 }
@@ -483,7 +483,7 @@ Test(entry_overwrite, with_a_part_of_its_own_value)
 {
     struct entry *e = entry_new(S("key"), 9, S("0123456789"));
     struct slice own = entry_value(e);
-    cr_assert(entry_overwrite(e, slice_of(own.data + 3, 7)));
+    cr_assert(entry_overwrite(e, slice_of(own.data + 3, 7), 0));
     assert_slice(entry_value(e), S("3456789"));
     entry_free(e);
 }
@@ -491,7 +491,7 @@ Test(entry_overwrite, with_a_part_of_its_own_value)
 Test(entry_overwrite, never_a_tombstone)
 {
     struct entry *e = entry_new_tombstone(S("key"), 9);
-    cr_assert_not(entry_overwrite(e, S("")));
+    cr_assert_not(entry_overwrite(e, S(""), 0));
     cr_assert(entry_is_tombstone(e));
     entry_free(e);
 }

@@ -377,7 +377,7 @@ Test(history_supersede, a_version_that_two_snapshots_read_outlives_the_older)
     world_deinit(&w);
 }
 
-Test(history_touch, an_entry_changed_in_place_before_kept_versions)
+Test(history_overwrite, an_entry_changed_in_place_before_kept_versions)
 {
     struct world w;
     struct snapshot_holder a;
@@ -385,13 +385,13 @@ Test(history_touch, an_entry_changed_in_place_before_kept_versions)
     put(&w, "key", "1");
     open(&w, &a);
     put(&w, "key", "2");
-    history_touch(live(&w, "key"), ++w.seq);
+    cr_assert(history_overwrite(w.g, live(&w, "key"), S("3"), 0, ++w.seq));
     cr_assert_eq(entry_version(live(&w, "key")), 3);
     assert_sees(&w, &a, "key", "1");
     shut(&w, &a);
     sweep(&w, 100);
     cr_assert_eq(entry_version(live(&w, "key")), 3, "also without its past");
-    history_touch(live(&w, "key"), ++w.seq);
+    cr_assert(history_overwrite(w.g, live(&w, "key"), S("3"), 0, ++w.seq));
     cr_assert_eq(entry_version(live(&w, "key")), 4);
     world_deinit(&w);
 }
@@ -774,8 +774,8 @@ static void set_random(struct run *r, size_t key)
     struct slice k = numbered(key), value = slice_of((const char *)&number, sizeof(number));
     struct entry *old = dict_find(&w->g->dict, k, hash_of(k));
     if (old != NULL && rng_chance(&r->rng, 50) && !history_needs(&w->h, entry_version(old)) &&
-        entry_overwrite(old, value)) {
-        history_touch(old, ++w->seq);
+        history_overwrite(w->g, old, value, 0, w->seq + 1)) {
+        w->seq++;
     } else {
         note_superseded(r, old);
         place(w, entry_new(k, hash_of(k), value));

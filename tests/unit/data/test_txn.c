@@ -14,7 +14,7 @@ static void begin(struct txn *t, enum txn_mode mode)
 
 static int put(struct txn *t, const struct txn_limits *limits, const char *key, const char *value)
 {
-    return txn_put(t, limits, slice_str(key), hash_of(slice_str(key)), slice_str(value));
+    return txn_put(t, limits, slice_str(key), hash_of(slice_str(key)), slice_str(value), 0);
 }
 
 static int del(struct txn *t, const struct txn_limits *limits, const char *key)
@@ -29,15 +29,15 @@ static int mark(struct txn *t, const struct txn_limits *limits, const char *key)
 
 static enum txn_hit look(const struct txn *t, const char *key)
 {
-    struct slice value;
-    return txn_find(t, slice_str(key), hash_of(slice_str(key)), &value);
+    const struct entry *written;
+    return txn_find(t, slice_str(key), hash_of(slice_str(key)), &written);
 }
 
 static void assert_value(const struct txn *t, const char *key, const char *wanted)
 {
-    struct slice value = {0};
-    cr_assert_eq(txn_find(t, slice_str(key), hash_of(slice_str(key)), &value), TXN_VALUE, "%s", key);
-    assert_slice(value, slice_str(wanted));
+    const struct entry *written = NULL;
+    cr_assert_eq(txn_find(t, slice_str(key), hash_of(slice_str(key)), &written), TXN_VALUE, "%s", key);
+    assert_slice(entry_value(written), slice_str(wanted));
 }
 
 static const struct entry *shadow(const struct txn *t, const char *key)
@@ -404,7 +404,7 @@ Test(txn_clear, forgets_all_and_gives_the_memory_back)
     struct txn t;
     begin(&t, TXN_SERIALIZABLE);
     for (unsigned long n = 0; n < 500; n++) {
-        check(txn_put(&t, &wide, numbered(n), hash_of(numbered(n)), S("value")) == 0);
+        check(txn_put(&t, &wide, numbered(n), hash_of(numbered(n)), S("value"), 0) == 0);
     }
     txn_flush(&t);
     t.read_keyset = true;

@@ -29,7 +29,7 @@ static inline int log_put(struct log *log, const char *key, const char *value, b
         cr_assert(!opens || buf_append(&b, header, sizeof(header)) == 0);
         size_t start = buf_len(&b);
         cr_assert(record_begin(&b, RECORD_COMMIT, log->last + 1) == 0 &&
-                  record_put(&b, slice_str(key), slice_str(value)) == 0);
+                  record_put(&b, slice_str(key), slice_str(value), 0) == 0);
         record_end(&b, start);
         rc = log_write(log, buf_head(&b), buf_len(&b), log->last + 1, opens, sync, 1700000000);
     }
@@ -44,7 +44,7 @@ static inline int checkpoint_put(struct sim_disk *disk, uint64_t seq, const char
     struct buf b;
     buf_init(&b);
     if (key != NULL) {
-        cr_assert(record_begin(&b, RECORD_PART, seq) == 0 && record_put(&b, slice_str(key), slice_str(value)) == 0);
+        cr_assert(record_begin(&b, RECORD_PART, seq) == 0 && record_put(&b, slice_str(key), slice_str(value), 0) == 0);
         record_end(&b, 0);
     }
     size_t start = buf_len(&b);
@@ -61,7 +61,7 @@ static inline int checkpoint_put(struct sim_disk *disk, uint64_t seq, const char
     return rc;
 }
 
-/* What recovery finds, as one line: "part 3: a=1; commit 4: b=2 -c flush token@1700000000; " */
+/* What recovery finds, as one line: "part 3: a=1; commit 4: b=2~1700000000000 -c flush token@1700000000; " */
 struct found {
     char text[1024];
     size_t len;
@@ -77,6 +77,9 @@ static inline void found_add_op(struct found *f, const struct record_op *op)
     switch (op->kind) {
     case RECORD_PUT:
         f->len += (size_t)snprintf(at, room, " %.*s=%.*s", key_len, op->key.data, (int)op->value.len, op->value.data);
+        if (op->time > 0) {
+            f->len += (size_t)snprintf(f->text + f->len, sizeof(f->text) - f->len, "~%lu", (unsigned long)op->time);
+        }
         break;
     case RECORD_DELETE:
         f->len += (size_t)snprintf(at, room, " -%.*s", key_len, op->key.data);

@@ -40,7 +40,7 @@ Test(file_header, lies_as_it_is_described)
     file_header_write(&h, bytes);
     cr_assert_eq(
         memcmp(bytes,
-               "TXKVLOG\0\1\0\0\0\x40\0\0\0\xef\xcd\xab\x89\x67\x45\x23\x01\7\0\0\0\0\0\0\0\x29\0\0\0\0\0\0\0\x55", 41),
+               "TXKVLOG\0\2\0\0\0\x40\0\0\0\xef\xcd\xab\x89\x67\x45\x23\x01\7\0\0\0\0\0\0\0\x29\0\0\0\0\0\0\0\x55", 41),
         0);
 }
 
@@ -83,14 +83,14 @@ Test(record_next, gives_back_what_was_put_in)
         struct record_op op;
         struct slice text = slice_of(bytes, sizes[i]);
         buf_init(&b);
-        cr_assert(record_put(&b, text, S("x")) == 0 && record_put(&b, S("k"), text) == 0 &&
+        cr_assert(record_put(&b, text, S("x"), 0) == 0 && record_put(&b, S("k"), text, 1700000000123) == 0 &&
                   record_delete(&b, text) == 0 && record_flush(&b) == 0 &&
                   record_outcome(&b, text, UINT64_MAX - 1) == 0);
         struct slice left = written(&b);
         cr_assert(record_next(&left, &op) == 1 && op.kind == RECORD_PUT && slice_equal(op.key, text) &&
-                  slice_equal(op.value, S("x")));
+                  slice_equal(op.value, S("x")) && op.time == 0);
         cr_assert(record_next(&left, &op) == 1 && op.kind == RECORD_PUT && slice_equal(op.key, S("k")) &&
-                  slice_equal(op.value, text));
+                  slice_equal(op.value, text) && op.time == UINT64_C(1700000000123));
         cr_assert(record_next(&left, &op) == 1 && op.kind == RECORD_DELETE && slice_equal(op.key, text));
         cr_assert(record_next(&left, &op) == 1 && op.kind == RECORD_FLUSH);
         cr_assert(record_next(&left, &op) == 1 && op.kind == RECORD_OUTCOME && slice_equal(op.key, text) &&
@@ -98,6 +98,15 @@ Test(record_next, gives_back_what_was_put_in)
         cr_assert_eq(record_next(&left, &op), 0);
         buf_deinit(&b);
     }
+}
+
+/* Never is said by operation 1. */
+Test(record_next, an_end_at_0_is_none)
+{
+    const char *bytes = "\5\1\1\0\0\0\0\0\0\0\0kv";
+    struct record_op op;
+    struct slice left = slice_of(bytes, 13);
+    cr_assert_eq(record_next(&left, &op), -1);
 }
 
 static int take_all(struct slice payload)
@@ -149,7 +158,7 @@ Test(record_next, ends_where_the_payload_ends)
 static void add_commit(struct buf *b, uint64_t seq, struct slice key, struct slice value)
 {
     size_t start = buf_len(b);
-    cr_assert(record_begin(b, RECORD_COMMIT, seq) == 0 && record_put(b, key, value) == 0);
+    cr_assert(record_begin(b, RECORD_COMMIT, seq) == 0 && record_put(b, key, value, 0) == 0);
     record_end(b, start);
 }
 
@@ -226,7 +235,7 @@ Test(record_begin, without_memory_nothing_is_added)
     cr_assert_eq(buf_append(&b, bytes, sizeof(bytes)), 0);
     mem_fail(1, true);
     cr_assert_eq(record_begin(&b, RECORD_COMMIT, 1), -1);
-    cr_assert_eq(record_put(&b, S("k"), S("v")), -1);
+    cr_assert_eq(record_put(&b, S("k"), S("v"), 0), -1);
     cr_assert_eq(record_delete(&b, S("k")), -1);
     cr_assert_eq(record_flush(&b), -1);
     cr_assert_eq(record_outcome(&b, S("t"), 1), -1);
