@@ -428,7 +428,8 @@ void dict_prefetch(const struct dict *d, const uint32_t *hashes, size_t count)
 
 /* --- entries --- */
 
-static struct entry *entry_make(struct slice key, uint32_t hash, size_t room, bool timed)
+/* Inlined where `timed` is known: most entries are not. */
+static inline __attribute__((always_inline)) struct entry *entry_make(struct slice key, uint32_t hash, size_t room, bool timed)
 {
     assert(room <= DICT_VALUE_MAX && key.len <= UINT32_MAX);
     size_t before = offsetof(struct entry, bytes) + (timed ? sizeof(struct entry_time) : 0);
@@ -446,28 +447,38 @@ static struct entry *entry_make(struct slice key, uint32_t hash, size_t room, bo
     return e;
 }
 
-struct entry *entry_new_until(struct slice key, uint32_t hash, struct slice value, uint64_t expires_at)
+static inline __attribute__((always_inline)) struct entry *make_value(struct slice key, uint32_t hash, struct slice value,
+                                                                      bool timed)
 {
-    struct entry *e = entry_make(key, hash, value.len, expires_at > 0);
+    struct entry *e = entry_make(key, hash, value.len, timed);
     if (e == NULL) {
         return NULL;
     }
-    char *at = (char *)(uintptr_t)e->hh.key + key.len;
+    char *at = e->bytes + (timed ? sizeof(struct entry_time) : 0) + key.len;
     size_t room = mem_size(e) - (size_t)(at - (char *)e); /* what the allocator rounded up is room too */
     e->room = (uint32_t)(room <= DICT_VALUE_MAX ? room : DICT_VALUE_MAX) & 0x7ffffffU;
     e->value_len = (uint32_t)value.len;
     if (value.len > 0) {
         memcpy(at, value.data, value.len);
     }
-    if (expires_at > 0) {
-        entry_time(e)->at = expires_at;
-    }
     return e;
 }
 
 struct entry *entry_new(struct slice key, uint32_t hash, struct slice value)
 {
-    return entry_new_until(key, hash, value, 0);
+    return make_value(key, hash, value, false);
+}
+
+struct entry *entry_new_until(struct slice key, uint32_t hash, struct slice value, uint64_t expires_at)
+{
+    if (expires_at == 0) {
+        return entry_new(key, hash, value);
+    }
+    struct entry *e = make_value(key, hash, value, true);
+    if (e != NULL) {
+        entry_time(e)->at = expires_at;
+    }
+    return e;
 }
 
 static struct entry *make_tombstone(struct slice key, uint32_t hash, bool timed)
@@ -501,15 +512,17 @@ void entry_free(struct entry *e)
 
 bool entry_overwrite(struct entry *e, struct slice value, uint64_t expires_at)
 {
-    if (e->tombstone || value.len > e->room || (e->room > 256 && value.len < e->room / 2) || (expires_at > 0 && !e->timed)) {
+    if (e->tombstone || value.len > e->room || (e->room > 256 && value.len < e->room / 2)) {
+        return false;
+    }
+    if (e->timed) {
+        entry_time(e)->at = expires_at;
+    } else if (expires_at > 0) {
         return false;
     }
     e->value_len = (uint32_t)value.len;
     if (value.len > 0) {
         memmove((char *)(uintptr_t)e->hh.key + e->hh.keylen, value.data, value.len);
-    }
-    if (e->timed) {
-        entry_time(e)->at = expires_at;
     }
     return true;
 }
@@ -532,6 +545,11 @@ uint64_t entry_expires_at(const struct entry *e)
 bool entry_is_gone(const struct entry *e, uint64_t now_ms)
 {
     return e->tombstone || (e->timed && entry_time(e)->at - 1 < now_ms); /* 0 less 1 is beyond any time */
+}
+
+bool entry_has_ended(const struct entry *e, uint64_t now_ms)
+{
+    return e->timed && !e->tombstone && entry_time(e)->at - 1 < now_ms;
 }
 
 bool entry_was_expired(const struct entry *e, uint64_t *version, uint64_t *expires_at)

@@ -128,6 +128,9 @@ uint64_t entry_expires_at(const struct entry *e);
 /* Whether it says at that time that its key is absent: a tombstone, or it has ended. */
 bool entry_is_gone(const struct entry *e, uint64_t now_ms);
 
+/* Whether it is an entry, no tombstone, whose time has passed. */
+bool entry_has_ended(const struct entry *e, uint64_t now_ms);
+
 /* Of a tombstone that stands for an entry whose time has passed: that one's version, and its end. False for another. */
 bool entry_was_expired(const struct entry *e, uint64_t *version, uint64_t *expires_at);
 

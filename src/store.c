@@ -201,7 +201,7 @@ static void count_key(struct store *st, uint64_t seq, bool added)
 /* A key whose time had passed, and which was not removed, is written again: those who list keys see one more. */
 static void note_return(struct store *st, const struct entry *old, uint64_t seq)
 {
-    if (entry_is_gone(old, st->now_ms)) {
+    if (entry_has_ended(old, st->now_ms)) {
         st->keyset_version = seq;
     }
 }
@@ -257,9 +257,9 @@ static __attribute__((noinline)) int prepare_to_record(struct store *st, const s
 }
 
 /* As a commit of its own, where the value fits into the entry's place. */
-static bool overwrite_now(struct store *st, struct entry *old, struct slice value, uint64_t expires_at)
+static inline __attribute__((always_inline)) bool overwrite_now(struct store *st, struct entry *old, struct slice value, uint64_t expires_at)
 {
-    bool returns = !entry_is_tombstone(old) && entry_is_gone(old, st->now_ms);
+    bool returns = entry_has_ended(old, st->now_ms);
     if (!history_overwrite(st->current, old, value, expires_at, st->seq + 1)) {
         return false;
     }
@@ -270,7 +270,8 @@ static bool overwrite_now(struct store *st, struct entry *old, struct slice valu
     return true;
 }
 
-static int set_now(struct store *st, struct slice key, uint32_t hash, struct slice value, uint64_t expires_at)
+static inline __attribute__((always_inline)) int set_one(struct store *st, struct slice key, uint32_t hash, struct slice value,
+                                                         uint64_t expires_at)
 {
     struct entry *old = dict_find(&st->current->dict, key, hash);
     if (st->watched && prepare_to_record(st, old, key.len + value.len) < 0) {
@@ -298,6 +299,19 @@ static int set_now(struct store *st, struct slice key, uint32_t hash, struct sli
     return 0;
 }
 
+/* Two of it: most keys never end, and need not look for that. */
+static int set_now(struct store *st, struct slice key, uint32_t hash, struct slice value)
+{
+    return set_one(st, key, hash, value, 0);
+}
+
+static __attribute__((noinline)) int set_now_until(struct store *st, struct slice key, uint32_t hash, struct slice value,
+                                                   uint64_t expires_at)
+{
+    st->ends = true;
+    return set_one(st, key, hash, value, expires_at);
+}
+
 static int delete_now(struct store *st, struct slice key, uint32_t hash)
 {
     struct entry *found = dict_find(&st->current->dict, key, hash);
@@ -320,7 +334,7 @@ static int delete_now(struct store *st, struct slice key, uint32_t hash)
 
 /* Removes some keys whose time has passed, each by a commit. True when there are more, and they can be removed now: those for
  * which there is no room, in memory or in the log, wait. */
-static bool expire_some(struct store *st)
+static __attribute__((noinline)) bool expire_some(struct store *st)
 {
     size_t steps = EXPIRE_STEPS;
     struct entry *e;
@@ -450,21 +464,32 @@ uint64_t store_expires_at(struct store *st, struct txn *t, struct slice key, uin
     return e == NULL ? 0 : entry_expires_at(e);
 }
 
+/* 0, or why nothing can be written now. */
+static inline int may_set(const struct store *st, const struct txn *t)
+{
+    return t != NULL && t->mode == TXN_READONLY ? ERR_READONLY : store_is_full(st) ? ERR_FULL : 0;
+}
+
 int store_set(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value)
 {
-    return store_set_until(st, t, key, hash, value, 0);
+    int rc = may_set(st, t);
+    if (rc < 0) {
+        return rc;
+    }
+    return t == NULL ? set_now(st, key, hash, value) : txn_put(t, &st->limits->txn, key, hash, value, 0);
 }
 
 int store_set_until(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value, uint64_t expires_at)
 {
-    st->ends = st->ends || expires_at > 0;
-    if (t != NULL && t->mode == TXN_READONLY) {
-        return ERR_READONLY;
+    int rc = may_set(st, t);
+    if (rc < 0 || expires_at == 0) {
+        return rc < 0 ? rc : store_set(st, t, key, hash, value);
     }
-    if (store_is_full(st)) {
-        return ERR_FULL;
+    if (t == NULL) {
+        return set_now_until(st, key, hash, value, expires_at);
     }
-    return t == NULL ? set_now(st, key, hash, value, expires_at) : txn_put(t, &st->limits->txn, key, hash, value, expires_at);
+    st->ends = true;
+    return txn_put(t, &st->limits->txn, key, hash, value, expires_at);
 }
 
 int store_delete(struct store *st, struct txn *t, struct slice key, uint32_t hash)
@@ -1001,8 +1026,7 @@ int store_replay_op(struct store *st, uint64_t seq, const struct record_op *op, 
     st->seq = seq - 1;
     switch (op->kind) {
     case RECORD_PUT:
-        st->ends = st->ends || op->time > 0;
-        rc = set_now(st, op->key, hash, op->value, op->time);
+        rc = op->time == 0 ? set_now(st, op->key, hash, op->value) : set_now_until(st, op->key, hash, op->value, op->time);
         break;
     case RECORD_DELETE:
         rc = delete_now(st, op->key, hash);
@@ -1088,7 +1112,7 @@ bool store_tend(struct store *st)
 #ifdef TXKV_FAULTS
     finish_half(st);
 #endif
-    bool more = expire_some(st);
+    bool more = store_has_ends(st) && expire_some(st);
     size_t limit = TEND_STEPS + (FAULT(sweep_not_scaled) ? 0 : 2 * st->changes);
     st->changes = 0;
     more = history_sweep(&st->history, st->current, limit) == limit || more;
