@@ -20,6 +20,7 @@
 
 #define BACKLOG 511
 #define TIMER_MS 250
+#define CLOCK_AHEAD_MS 1000
 #define LINGER_MS 2000
 #define STOP_PATIENCE_MS 5000
 #define CONNECTIONS_DEFAULT 10000
@@ -60,9 +61,27 @@ static void keep_awake(struct server *server, bool busy)
     }
 }
 
+static int64_t wall_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 void server_tell_time(struct server *server)
 {
     store_tell_time(&server->engine.store, server->epoch_ms + uv_now(&server->loop));
+}
+
+/* The loop's time stands still while the machine sleeps, and knows nothing of a clock that is set: where the time of day has gone
+ * ahead, that is followed. It never goes back. */
+static void follow_clock(struct server *server)
+{
+    uint64_t told = server->epoch_ms + uv_now(&server->loop);
+    uint64_t now = (uint64_t)wall_us() / 1000;
+    if (now > told + CLOCK_AHEAD_MS) {
+        server->epoch_ms += now - told;
+    }
 }
 
 static void on_check(uv_check_t *check)
@@ -176,7 +195,9 @@ static void on_timer(uv_timer_t *timer)
     struct server *server = timer->data;
     uint64_t now = uv_now(&server->loop);
     struct deadline *d;
+    follow_clock(server);
     server_tell_time(server);
+    uv_idle_start(&server->idle, on_idle); /* so that there is a tick, which does what has become due */
     while ((d = deadline_pop(&server->partial, now)) != NULL) {
         conn_on_partial(CONN_OF(d, partial));
     }
@@ -402,13 +423,6 @@ static size_t connections_allowed(const struct options *o)
     return wanted < room ? wanted : room;
 }
 
-static int64_t wall_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 static int init_engine(struct server *server)
 {
     const struct options *o = server->options;
@@ -447,9 +461,7 @@ static int init_loop(struct server *server)
     server->unread.after_ms = o->unread_seconds * 1000;
     server->tx_idle.after_ms = o->tx_idle_seconds * 1000;
     server->linger.after_ms = LINGER_MS;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    server->epoch_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 - uv_now(&server->loop);
+    server->epoch_ms = (uint64_t)wall_us() / 1000 - uv_now(&server->loop);
     server_tell_time(server);
     return 0;
 }

@@ -56,8 +56,8 @@ struct server {
  * wrong is one line on stderr. */
 int server_run(const struct options *options);
 
-/* Tells the store what time it is, as of this turn of the loop. It is the system's time of the start, and what has passed since:
- * a clock that is set meanwhile moves nothing. */
+/* Tells the store what time it is, as of this turn of the loop. It is the system's time of the start, and what has passed since;
+ * where the system's clock gets ahead of that, it is followed while keys end, but never back. */
 void server_tell_time(struct server *server);
 
 /* Called by a connection whose close has been completed. */
