@@ -1,5 +1,6 @@
 #include "process.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -149,4 +150,37 @@ void process_run(struct output *o, char *const *argv, const char *input)
     int status = 0;
     waitpid(pid, &status, 0);
     o->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+struct process process_start(char *const *argv)
+{
+    int in[2];
+    int out[2];
+    signal(SIGPIPE, SIG_IGN);
+    if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0) {
+        exit(1);
+    }
+    struct process p = {.pid = process_fork()};
+    if (p.pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        signal(SIGPIPE, SIG_DFL);
+        dup2(in[0], STDIN_FILENO);
+        dup2(out[1], STDOUT_FILENO);
+        execv(argv[0], argv);
+        _exit(127);
+    }
+    close(in[0]);
+    close(out[1]);
+    p.to = fdopen(in[1], "w");
+    p.from = fdopen(out[0], "r");
+    return p;
+}
+
+int process_end(struct process *p)
+{
+    int status = 0;
+    fclose(p->to);
+    fclose(p->from);
+    waitpid(p->pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }

@@ -2,6 +2,7 @@
 #ifndef TXKV_TEST_PROCESS_H
 #define TXKV_TEST_PROCESS_H
 
+#include <stdio.h>
 #include <sys/types.h>
 
 struct server {
@@ -29,5 +30,18 @@ struct output {
 
 /* Runs a program, found at argv[0], with input on its standard input. */
 void process_run(struct output *o, char *const *argv, const char *input);
+
+/* A program that is talked to while it runs. */
+struct process {
+    pid_t pid;
+    FILE *to;   /* its standard input */
+    FILE *from; /* its standard output */
+};
+
+/* Starts one, found at argv[0]; its standard error is ours. It dies with us. */
+struct process process_start(char *const *argv);
+
+/* Waits for its end: its exit status, -1 if it did not exit by itself. */
+int process_end(struct process *p);
 
 #endif
