@@ -23,6 +23,14 @@ libcriterion-dev the unit test framework
 netcat-openbsd   a client that knows nothing of txkv
 strace           makes system calls fail, and counts them
 redis-tools      redis-cli and redis-benchmark, clients that are not ours
+libhiredis-dev   a client for C
+python3-redis    and for Python
+'
+
+# For the clients of Node.js, unless there is an npm already, whatever it came with.
+npm_packages='
+nodejs           runs them
+npm              gets them (tests/clients/node/package.json)
 '
 
 # What the sanitizers and the fuzzers need on top.
@@ -86,6 +94,26 @@ need_packages() {
     apt_get update || say "the package lists could not be fetched; trying with those that are here"
     # shellcheck disable=SC2086 # a list of names
     apt_get install -y --no-install-recommends $missing || die "could not install what is missing. As root: $by_hand"
+}
+
+# need_npm_packages DIR: the clients for Node.js into a build directory. Where the registry cannot be reached, their tests are
+# skipped; those use no network themselves.
+need_npm_packages() {
+    from=$root/tests/clients/node
+    to=$1/tests/clients/node
+    if cmp -s "$from/package-lock.json" "$to/node_modules/installed"; then
+        return
+    fi
+    say "installing the packages of $from/package.json in $to"
+    mkdir -p "$to"
+    cp "$from/package.json" "$from/package-lock.json" "$to"
+    if (cd "$to" && timeout 120 npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --prefer-offline \
+        --loglevel=error --fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=20000) </dev/null >&2; then
+        cp "$from/package-lock.json" "$to/node_modules/installed"
+    else
+        rm -rf "$to/node_modules"
+        say "npm's packages could not be fetched: the tests of the clients for Node.js will be skipped"
+    fi
 }
 
 # Whether a directory is a build of this checkout that meson can still read.
