@@ -4,6 +4,7 @@
 
 #include "dict_entry.h"
 #include "expiry.h"
+#include "fault.h"
 
 /* Items per bucket at which a partition expands, times 256: 1.75 on average, spread over 0.75 to 1.25 of it so that the
  * partitions do not all expand together. A bucket costs 16 bytes: see docs/performance.md for what other loads give. */
@@ -303,6 +304,43 @@ bool dict_is_walked(const struct dict *d, const struct dict_cursor *at, uint32_t
 void dict_walk_end(struct dict *d)
 {
     d->walked = NULL;
+}
+
+/* --- scanning. A table doubles by splitting each bucket b of n into b and b + n. So the buckets are counted from their highest
+ * bit down: whatever has been passed, its halves have been passed too, and what is to come splits into what is to come. --- */
+
+/* The bucket after this one; 0 after the last one. */
+static size_t next_in_scan(size_t bucket, size_t mask)
+{
+    if (FAULT(scan_forgets_growth)) {
+        return bucket == mask ? 0 : bucket + 1;
+    }
+    size_t bit = (mask + 1) / 2;
+    for (; bit > 0 && (bucket & bit) != 0; bit /= 2) {
+        bucket ^= bit;
+    }
+    return bucket | bit;
+}
+
+bool dict_scan(const struct dict *d, struct dict_cursor *at, void (*visit)(struct entry *e, void *arg), void *arg)
+{
+    const size_t partitions = (size_t)1 << d->bits;
+    while (at->partition < partitions && d->parts[at->partition].head == NULL) {
+        at->partition++;
+        at->bucket = 0;
+    }
+    if (at->partition >= partitions) {
+        return false;
+    }
+    const struct dict_partition *p = &d->parts[at->partition];
+    size_t bucket = at->bucket & p->mask;
+    at->bucket = next_in_scan(bucket, p->mask);
+    at->partition += at->bucket == 0 ? 1 : 0;
+    __builtin_prefetch(p->buckets[at->bucket].hh_head);
+    for (UT_hash_handle *hh = p->buckets[bucket].hh_head; hh != NULL; hh = hh->hh_next) {
+        visit((struct entry *)(void *)hh, arg);
+    }
+    return at->partition < partitions;
 }
 
 size_t dict_fixed_bytes(unsigned bits)

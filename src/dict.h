@@ -84,6 +84,12 @@ bool dict_walk(struct dict *d, struct dict_cursor *at, bool (*visit)(struct entr
 /* Whether the walk has passed the place of this hash. */
 bool dict_is_walked(const struct dict *d, const struct dict_cursor *at, uint32_t hash);
 
+/* Visits the entries of one bucket, the next one that may have any, and says whether there is more; at the end *at is past all
+ * partitions. Begins with *at zero. Unlike dict_walk it leaves no trace in the dict, which may grow between the calls, and *at
+ * may come from anywhere: what is no place is taken for one. An entry that is there all the time is visited at least once, and
+ * exactly once as long as its partition is never emptied. */
+bool dict_scan(const struct dict *d, struct dict_cursor *at, void (*visit)(struct entry *e, void *arg), void *arg);
+
 /* Ends a walk early. */
 void dict_walk_end(struct dict *d);
 

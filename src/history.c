@@ -395,15 +395,29 @@ void history_deinit(struct history *h)
 
 /* --- reading --- */
 
+struct entry *history_version(struct entry *e, uint64_t seq, uint64_t *steps)
+{
+    while (e != NULL && entry_version(e) > seq) {
+        e = e->has_older ? e->older : NULL;
+        ++*steps;
+    }
+    return e;
+}
+
+const struct generation *history_generation(const struct generation *current, uint64_t seq)
+{
+    const struct generation *g = current;
+    while (g != NULL && g->since > seq) {
+        g = g->older;
+    }
+    return g;
+}
+
 struct entry *history_find(const struct generation *current, struct slice key, uint32_t hash, uint64_t seq,
                            uint64_t *steps)
 {
     for (const struct generation *g = current; g != NULL; g = g->older) {
-        struct entry *e = dict_find(&g->dict, key, hash);
-        while (e != NULL && entry_version(e) > seq) {
-            e = e->has_older ? e->older : NULL;
-            ++*steps;
-        }
+        struct entry *e = history_version(dict_find(&g->dict, key, hash), seq, steps);
         *steps += g != current;
         if (e != NULL || seq >= g->since) {
             return e;

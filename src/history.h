@@ -113,6 +113,13 @@ size_t history_sweep(struct history *h, struct generation *current, size_t limit
 /* Whether closed snapshots wait to be swept, so that h->bytes is about to fall. */
 bool history_is_closing(const struct history *h);
 
+/* The generation that a snapshot at seq reads. */
+const struct generation *history_generation(const struct generation *current, uint64_t seq);
+
+/* The version of an entry of a table that a snapshot at seq sees; NULL: none. Adds the versions that it went through to
+ * *steps. */
+struct entry *history_version(struct entry *e, uint64_t seq, uint64_t *steps);
+
 /* The version of an entry that a snapshot at seq sees in this generation or an older one; NULL or a tombstone: absent. Adds
  * the versions and generations that it went through to *steps. */
 struct entry *history_find(const struct generation *current, struct slice key, uint32_t hash, uint64_t seq,

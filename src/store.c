@@ -565,19 +565,24 @@ static int count_write(struct entry *e, void *arg)
     return 0;
 }
 
-uint64_t store_count(struct store *st, struct txn *t)
+void store_reads_keyset(struct store *st, struct txn *t)
 {
     if (t == NULL) {
         observe_keyset(st, UINT64_MAX);
-        return st->keys;
-    }
-    struct counting counting = {st, t, 0};
-    st->steps += t->shadow.count;
-    if (!t->flushed) {
+    } else if (!t->flushed) {
         t->read_keyset = t->mode == TXN_SERIALIZABLE;
         observe_keyset(st, txn_seq(t));
-        counting.keys = t->holder.snapshot->keys;
     }
+}
+
+uint64_t store_count(struct store *st, struct txn *t)
+{
+    store_reads_keyset(st, t);
+    if (t == NULL) {
+        return st->keys;
+    }
+    struct counting counting = {st, t, t->flushed ? 0 : t->holder.snapshot->keys};
+    st->steps += t->shadow.count;
     dict_each(&t->shadow, count_write, &counting);
     return counting.keys;
 }

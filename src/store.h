@@ -81,6 +81,10 @@ int store_increment(struct store *st, struct txn *t, struct slice key, uint32_t 
 /* How many keys exist; inside a transaction: in its view. */
 uint64_t store_count(struct store *st, struct txn *t);
 
+/* Notes that an answer depends on which keys exist: in the reader's view, for its COMMIT; and of the newest data, for whoever
+ * waits for the disk. */
+void store_reads_keyset(struct store *st, struct txn *t);
+
 /* Removes all keys, in one step however many there are. 0, or ERR_FULL, ERR_READONLY. */
 int store_flush(struct store *st, struct txn *t);
 
