@@ -126,7 +126,8 @@ struct txkv_value {
 /* One answer as it came. Everything in it is borrowed from the handle (see "Lifetimes"). */
 struct txkv_reply {
     int code;                        /* TXKV_OK, or what the call returned */
-    size_t count;                    /* lines: 1; for MGET one for each key; 0 for QUIT and where no answer came */
+    size_t count;                    /* lines: 1; for MGET one for each key; for KEYS their number and one for
+                                        each; 0 for QUIT and where no answer came */
     const struct txkv_value *values; /* the lines, without their ends; of an error the whole line, "ERR" included */
 };
 

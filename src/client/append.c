@@ -20,6 +20,7 @@ const struct verb txkv_verbs[VERB_COUNT] = {
     [VERB_OUTCOME] = {"OUTCOME", ANSWER_ANY, false},
     [VERB_PING] = {"PING", ANSWER_ANY, false},
     [VERB_DBSIZE] = {"DBSIZE", ANSWER_INT, false},
+    [VERB_KEYS] = {"KEYS", ANSWER_LIST, false},
     [VERB_HELP] = {"HELP", ANSWER_ANY, false},
     [VERB_QUIT] = {"QUIT", ANSWER_END, false},
     [VERB_OTHER] = {"", ANSWER_ANY, true},

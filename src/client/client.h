@@ -22,6 +22,7 @@ enum answer {
     ANSWER_ANY,   /* one line; an unknown word after ERR is an error too */
     ANSWER_OK,    /* OK */
     ANSWER_INT,   /* a decimal integer */
+    ANSWER_LIST,  /* how many lines follow, then these */
     ANSWER_VALUE, /* a stored value; only a known word after ERR is an error */
     ANSWER_END,   /* none: the server closes the connection */
 };
@@ -39,6 +40,7 @@ enum verb_id {
     VERB_OUTCOME,
     VERB_PING,
     VERB_DBSIZE,
+    VERB_KEYS,
     VERB_HELP,
     VERB_QUIT,
     VERB_OTHER, /* any the library has no entry for: assumed to change data */
@@ -53,7 +55,7 @@ struct verb {
 
 struct pending {
     uint64_t end; /* offset one past its line in the stream of all bytes appended */
-    size_t lines; /* lines of its answer, unless it is an error */
+    size_t lines; /* lines of its answer, unless it is an error; of a list, as far as is known */
     enum verb_id verb;
     bool changes; /* if it ran, the data may have changed: a COMMIT, or a write outside a transaction */
 };

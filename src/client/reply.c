@@ -20,8 +20,35 @@ static int error_of(enum verb_id verb, const char *line, size_t len)
     return code == TXKV_ERR_SERVER && txkv_verbs[verb].answer == ANSWER_VALUE ? TXKV_OK : code;
 }
 
-/* Whether all lines of the oldest command's answer are here. Turns its number of lines into 1 when the first line shows
- * that it was refused. */
+static bool is_integer(const char *text, size_t len)
+{
+    size_t i = len > 0 && text[0] == '-' ? 1 : 0;
+    if (i == len) {
+        return false;
+    }
+    for (; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* How many lines a list has, its first one included, which says it; 1 where that is no such line. */
+static size_t lines_of_list(const char *line, size_t len)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (line[i] < '0' || line[i] > '9' || count > SIZE_MAX / 100) {
+            return 1;
+        }
+        count = count * 10 + (size_t)(line[i] - '0');
+    }
+    return count + 1;
+}
+
+/* Whether all lines of the oldest command's answer are here. The first line of a list says how many there are; and there is
+ * no more than one where it shows that the command was refused. */
 static bool complete(struct txkv *c, struct pending *head)
 {
     if (head->verb == VERB_QUIT) {
@@ -46,22 +73,10 @@ static bool complete(struct txkv *c, struct pending *head)
         bool refused = c->found == 1 && error_of(head->verb, answer, line_len(answer, newline)) != TXKV_OK;
         if (refused || head->verb == VERB_QUIT) {
             head->lines = 1;
+        } else if (c->found == 1 && txkv_verbs[head->verb].answer == ANSWER_LIST) {
+            head->lines = lines_of_list(answer, line_len(answer, newline));
         }
     }
-}
-
-static bool is_integer(const char *text, size_t len)
-{
-    size_t i = len > 0 && text[0] == '-' ? 1 : 0;
-    if (i == len) {
-        return false;
-    }
-    for (; i < len; i++) {
-        if (text[i] < '0' || text[i] > '9') {
-            return false;
-        }
-    }
-    return true;
 }
 
 static bool as_expected(enum verb_id verb, const struct txkv_value *line)
@@ -70,6 +85,7 @@ static bool as_expected(enum verb_id verb, const struct txkv_value *line)
     case ANSWER_OK:
         return line->len == 2 && memcmp(line->data, "OK", 2) == 0;
     case ANSWER_INT:
+    case ANSWER_LIST:
         return is_integer(line->data, line->len);
     case ANSWER_END:
         return false;
