@@ -101,6 +101,10 @@ void command_refuse_exec(struct session *s, const char *why);
 /* Ends MULTI and WATCH, with nothing run. */
 void command_forget_multi(struct session *s);
 
+/* A slice of a session's listing (command_scan.c), whose answer it writes at its end; and ends a listing without an answer. */
+void command_continue(struct session *s);
+void command_forget_listing(struct session *s);
+
 /* Checks one text line (without its line end) as the server would parse it under the default limits: 0 if it would be
  * run, else a negative error and the text of the ERR line (without "ERR ") in why, ended by NUL. */
 int command_check_line(struct slice line, char *why, size_t why_size);

@@ -253,7 +253,7 @@ static void explain_args(const struct request *r, const struct command_limits *l
         snprintf(why, size, "the value has %zu bytes; a value has at most %zu (--value-max)", value_of(r).len,
                  limits->value_bytes);
     } else if (c->flags & COMMAND_NUMBER) {
-        snprintf(why, size, "%s adds a signed 64-bit integer, such as 5 or -5: %s %s", c->name, c->name, c->usage);
+        snprintf(why, size, "%s takes a signed 64-bit integer, such as 5 or -5: %s %s", c->name, c->name, c->usage);
     } else if (c->flags & COMMAND_TOKEN) {
         explain_token(r->args[0], why, size);
     } else {

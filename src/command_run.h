@@ -107,6 +107,12 @@ COMMAND_FUNCTION(run_pttl);
 COMMAND_FUNCTION(run_expiretime);
 COMMAND_FUNCTION(run_pexpiretime);
 
+/* command_scan.c */
+COMMAND_FUNCTION(run_scan);
+COMMAND_FUNCTION(run_keys);
+COMMAND_FUNCTION(run_keys_prefix);
+COMMAND_FUNCTION(run_randomkey);
+
 /* command_multi.c */
 COMMAND_FUNCTION(run_multi);
 COMMAND_FUNCTION(run_exec);

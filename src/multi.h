@@ -13,6 +13,7 @@ struct multi {
     bool open;        /* between MULTI and EXEC */
     bool broken;      /* a request was refused: EXEC will be too */
     size_t count;     /* requests in the queue */
+    uint64_t scanned; /* steps of the scans that its requests asked for */
     size_t bytes;     /* at most so many of the journal, for all of them */
     struct buf queue; /* the requests as they came */
     struct txn watch; /* OPEN while keys are watched; FAILED when that took too much history */

@@ -90,6 +90,7 @@ struct proto {
     int (*status)(struct buf *out, const char *text);    /* a word that is no data */
     int (*report)(struct buf *out, struct slice text);   /* lines for people */
     int (*array)(struct buf *out, size_t count);         /* what comes before so many replies */
+    int (*list)(struct buf *out, size_t count);          /* the same, where the client cannot know how many */
     int (*no_array)(struct buf *out);
     int (*map)(struct buf *out, size_t pairs);
     int (*set)(struct buf *out, size_t count);

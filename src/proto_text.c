@@ -267,6 +267,11 @@ static int write_nothing(struct buf *out, size_t count)
     return 0;
 }
 
+static int write_count(struct buf *out, size_t count)
+{
+    return write_integer(out, (int64_t)count);
+}
+
 const struct proto proto_text = {
     .kind = PROTO_TEXT,
     .decode = decode,
@@ -285,6 +290,7 @@ const struct proto proto_text = {
     .status = write_status,
     .report = write_line,
     .array = write_nothing,
+    .list = write_count,
     .no_array = write_absent,
     .map = write_nothing,
     .set = write_nothing,

@@ -53,6 +53,7 @@ void session_unwait(struct session *s)
         s->errand->session = NULL;
         s->errand = NULL;
     }
+    command_forget_listing(s);
     if (!s->waits) {
         return;
     }
@@ -63,7 +64,7 @@ void session_unwait(struct session *s)
     s->waits = false;
     s->engine->blocked -= s->blocked;
     s->blocked = false;
-    s->stalled = false;
+    session_stall(s);
 }
 
 static void drop_done_holds(struct session *s)
@@ -87,7 +88,7 @@ size_t engine_wake(struct engine *e, void (*wake)(struct session *s, void *arg),
         next = s->wait_next;
         s->waits = false;
         s->blocked = false;
-        s->stalled = s->errand != NULL;
+        session_stall(s);
         drop_done_holds(s);
         if (s->hold_count > 0) {
             wait_for_journal(s);
@@ -168,8 +169,8 @@ bool session_admits(struct session *s, const struct request *r)
     if (bytes == 0 || journal_admit(s->engine->store.journal, bytes) != JOURNAL_LATER) {
         return true; /* where there is no space, session_run says so */
     }
-    s->stalled = true;
     s->blocked = true;
+    session_stall(s);
     s->engine->blocked++;
     wait_for_journal(s);
     return false;
@@ -201,7 +202,7 @@ void session_ask(struct session *s, enum errand_kind kind, struct slice name)
     }
     errand->session = s;
     s->errand = errand;
-    s->stalled = true;
+    session_stall(s);
     struct errand **last = &s->engine->errands;
     while (*last != NULL) {
         last = &(*last)->next;
@@ -214,7 +215,7 @@ void errand_done(struct errand *errand, int err, const char *text, void (*wake)(
     struct session *s = errand->session;
     if (s != NULL) {
         s->errand = NULL;
-        s->stalled = s->blocked;
+        session_stall(s);
         if ((text == NULL ? s->proto->ok(&s->out) : s->proto->error(&s->out, err, text)) < 0) {
             s->state = SESSION_BROKEN;
         }
@@ -375,14 +376,41 @@ static void run_command(struct session *s, const struct request *r, size_t mark)
     s->last_seq = st->seq != before ? st->seq : s->last_seq;
 }
 
-void session_run(struct session *s, const struct request *r)
+/* Makes room for an answer other than a value, so that nothing else can fail; false without memory. */
+static bool begin_answer(struct session *s)
 {
+    s->answer_failed = false;
     if (buf_reserve(&s->out, SMALL_ANSWER) == NULL) {
         s->state = SESSION_BROKEN;
+        return false;
+    }
+    return true;
+}
+
+/* Of an answer that began at mark. */
+static void end_answer(struct session *s, size_t mark)
+{
+    if (s->answer_failed) {
+        buf_truncate(&s->out, mark);
+        session_error(s, ERR_FULL, "no memory for the answer");
+    }
+}
+
+void session_list(struct session *s)
+{
+    size_t mark = buf_len(&s->out);
+    if (begin_answer(s)) {
+        command_continue(s);
+        end_answer(s, mark);
+    }
+}
+
+void session_run(struct session *s, const struct request *r)
+{
+    size_t mark = buf_len(&s->out);
+    if (!begin_answer(s)) {
         return;
     }
-    size_t mark = buf_len(&s->out);
-    s->answer_failed = false;
     if (s->multi != NULL && command_queues(s, r)) {
         command_queue(s, r);
     } else if (s->txn.state == TXN_FAILED) {
@@ -395,10 +423,7 @@ void session_run(struct session *s, const struct request *r)
     } else {
         run_command(s, r, mark);
     }
-    if (s->answer_failed) { /* a value: nothing else is longer than what was reserved */
-        buf_truncate(&s->out, mark);
-        session_error(s, ERR_FULL, "no memory for the answer");
-    }
+    end_answer(s, mark);
 }
 
 void session_run_queued(struct session *s, const struct request *r)
@@ -423,6 +448,7 @@ void session_run_queued(struct session *s, const struct request *r)
 void session_close(struct session *s)
 {
     s->state = SESSION_CLOSING;
+    command_forget_listing(s);
     command_forget_multi(s);
     store_rollback(&s->engine->store, &s->txn);
 }

@@ -44,6 +44,7 @@ struct engine {
     uint64_t sessions;        /* so far */
     uint64_t sessions_now;
     uint64_t requests;        /* so far */
+    uint64_t draws;           /* random numbers drawn */
     uint16_t port;            /* that is listened on; 0 where none is */
     struct slice words[COMMAND_ARGS_MAX]; /* of the queued request that runs */
     char unquoted[PROTO_INLINE_MAX]; /* words of the one quoted line that may stand in a tick's group */
@@ -72,10 +73,11 @@ struct session {
     uint64_t out_base; /* bytes that were ever consumed from `out` */
     struct hold holds[SESSION_HOLDS_MAX];
     unsigned hold_count;
-    bool stalled;             /* it runs nothing: `blocked`, or it waits for its errand */
+    bool stalled;             /* it runs nothing: `blocked`, or it waits for its errand or its listing */
     bool blocked;             /* its next request waits for room in the journal */
     bool waits;               /* stands in the engine's list */
     struct errand *errand;    /* NULL, or what it waits for to be done */
+    struct listing *listing;  /* owned; NULL, or the answer that it makes, a slice in each tick */
     struct session *wait_prev;
     struct session *wait_next;
     size_t decoded; /* bytes of `in` behind its head that belong to requests not yet run */
@@ -115,6 +117,22 @@ void session_run(struct session *s, const struct request *r);
 
 /* Runs one of EXEC's requests: as session_run, but its errors are answers and no more. */
 void session_run_queued(struct session *s, const struct request *r);
+
+/* A session that is at an answer which takes longer than one tick should. Its transaction and its input stay as they are until
+ * that answer is there. */
+static inline bool session_is_listing(const struct session *s)
+{
+    return s->listing != NULL && s->state == SESSION_OPEN;
+}
+
+/* A slice of it. */
+void session_list(struct session *s);
+
+/* Notes what the session waits for; after each change of it. */
+static inline void session_stall(struct session *s)
+{
+    s->stalled = s->blocked || s->errand != NULL || s->listing != NULL;
+}
 
 /* At most how many bytes of the journal a request may take that runs now; 0 where it takes none. */
 size_t session_record_bytes(const struct session *s, const struct request *r);

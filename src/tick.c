@@ -196,11 +196,24 @@ static bool take_one(struct tick *t, struct session *s, struct share *share)
     return take_alone(t, s, what, &alone, &place);
 }
 
+/* Goes on with a long answer, which counts as requests do. */
+static void list_on(struct tick *t, struct session *s)
+{
+    const struct store *st = &s->engine->store;
+    uint64_t before = st->steps;
+    if (session_is_listing(s) && t->listings < TICK_LISTINGS_MAX) {
+        t->listings++;
+        session_list(s);
+        s->extra += (size_t)(st->steps - before) / TICK_STEPS;
+    }
+}
+
 /* True when it stopped with requests that may still be runnable. */
 static bool take_share(struct tick *t, struct session *s)
 {
     struct share share = {.out_limit = session_pending(s) + TICK_OUT_MAX};
     s->extra = 0;
+    list_on(t, s);
     while (session_can_run(s)) {
         if (share.requests + s->extra >= TICK_REQUESTS_MAX || share.in_bytes >= TICK_IN_MAX ||
             session_pending(s) > share.out_limit) {
@@ -218,6 +231,7 @@ void tick_run(struct tick *t, void (*done)(struct session *s))
     struct session *taken = t->first;
     t->first = NULL;
     t->last = NULL;
+    t->listings = 0;
     for (struct session *s = taken; s != NULL; s = s->next) {
         s->more = false;
         if (take_share(t, s)) {
@@ -229,7 +243,8 @@ void tick_run(struct tick *t, void (*done)(struct session *s))
         next = s->next;
         s->ready = false;
         assert(s->decoded == 0);
-        if (s->more && session_can_run(s)) {
+        s->more = s->more || session_is_listing(s);
+        if (s->more && (session_can_run(s) || session_is_listing(s))) {
             tick_add(t, s);
         } else if (!s->more && s->in_ended && s->state == SESSION_OPEN) {
             s->more = !session_can_run(s); /* comes back when its output has drained */

@@ -14,6 +14,7 @@
 #define TICK_REQUESTS_MAX 1024  /* per session and tick */
 #define TICK_STEPS 16           /* keys that a long command goes through, for which it counts as one request more */
 #define TICK_IN_MAX 65536       /* bytes decoded per session and tick */
+#define TICK_LISTINGS_MAX 4     /* slices of long answers in a tick */
 #define TICK_OUT_MAX 262144     /* bytes answered per session and tick, and at most one group of requests more */
 
 struct tick {
@@ -22,6 +23,7 @@ struct tick {
     struct request requests[TICK_GROUP]; /* the group */
     struct session *owners[TICK_GROUP];
     size_t count;
+    size_t listings; /* slices so far, of this tick */
     size_t words_used;
     struct slice words[COMMAND_ARGS_MAX + 4 * TICK_GROUP];
 };
