@@ -117,6 +117,8 @@ static const struct command table[] = {
      "some keys, and the cursor to go on with, 0 at the end; options: MATCH pattern, COUNT number, TYPE string", 1, MANY, 0,
      RESP, run_scan},
     {"RANDOMKEY", "", "some key, or nil", 0, 0, 0, RESP, run_randomkey},
+    {"MEMORY", "subcommand [word ...]", "USAGE key: about how many bytes the key and its value take, or nil", 1, MANY, 0, RESP,
+     run_memory},
     {"FLUSHDB", "[ASYNC|SYNC]", "removes all keys", 0, 1, COMMAND_WRITES, RESP, run_flushall},
     {"FLUSHALL", "[ASYNC|SYNC]", "removes all keys", 0, 1, COMMAND_WRITES, RESP, run_flushall},
     {"MULTI", "", "queues what follows, until EXEC or DISCARD", 0, 0, COMMAND_AT_ONCE, RESP, run_multi},

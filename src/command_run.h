@@ -112,6 +112,7 @@ COMMAND_FUNCTION(run_scan);
 COMMAND_FUNCTION(run_keys);
 COMMAND_FUNCTION(run_keys_prefix);
 COMMAND_FUNCTION(run_randomkey);
+COMMAND_FUNCTION(run_memory);
 
 /* command_multi.c */
 COMMAND_FUNCTION(run_multi);

@@ -1,4 +1,4 @@
-/* SCAN, KEYS and RANDOMKEY.
+/* SCAN, KEYS and RANDOMKEY, and MEMORY USAGE, which tools ask about what they have found.
  *
  * SCAN answers from where it stands; what it can go through in one call is bounded. KEYS must go through all keys, as of one
  * commit, and RANDOMKEY through as many as it takes to find one: they make a listing, which holds a snapshot and gets a slice
@@ -476,4 +476,33 @@ void run_randomkey(struct session *s, const struct request *r)
         l->one = true;
         start(s, l);
     }
+}
+
+/* --- MEMORY --- */
+
+/* SAMPLES is for values of many parts, which there are none of. */
+static void memory_usage(struct session *s, const struct request *r)
+{
+    int64_t samples;
+    struct slice value;
+    if (r->count == 3 || (r->count == 4 && !command_is_word(r->args[2], "SAMPLES"))) {
+        command_complain_syntax(s);
+        return;
+    }
+    if (r->count == 4 && !store_parse_integer(r->args[3], &samples)) {
+        session_error(s, ERR_NOTINT, "SAMPLES wants a number");
+        return;
+    }
+    int found = store_get(store_of(s), session_txn(s), r->args[1], hash_of(r->args[1]), &value);
+    if (found == 0) {
+        session_answer(s, s->proto->absent(&s->out));
+    } else {
+        command_number(s, found, (int64_t)entry_size(r->args[1].len, value.len));
+    }
+}
+
+void run_memory(struct session *s, const struct request *r)
+{
+    static const struct subcommand subs[] = {{"USAGE", 1, 3, memory_usage}};
+    command_run_sub(s, r, subs, sizeof(subs) / sizeof(subs[0]));
 }

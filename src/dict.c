@@ -615,6 +615,11 @@ uint64_t entry_version(const struct entry *e)
     return e->has_older ? e->older->past.superseded_at : e->version;
 }
 
+size_t entry_size(size_t key_len, size_t value_len)
+{
+    return offsetof(struct entry, bytes) + key_len + value_len;
+}
+
 size_t entry_bytes(const struct entry *e)
 {
     return mem_cost(e);

@@ -143,6 +143,9 @@ bool entry_was_expired(const struct entry *e, uint64_t *version, uint64_t *expir
 /* The sequence number of the commit that wrote it. */
 uint64_t entry_version(const struct entry *e);
 
+/* What an entry of such a key and value asks the allocator for, bytes. */
+size_t entry_size(size_t key_len, size_t value_len);
+
 /* What the entry takes, bytes, as the allocator rounds it. */
 size_t entry_bytes(const struct entry *e);
 

@@ -466,8 +466,128 @@ static void same_answers(void)
     server_stop(&s);
 }
 
+/* --- which keys there are: the same ones, in whatever order --- */
+
+#define PATTERNS 4000
+#define LINES_MAX 512
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Takes an answer and puts its lines in order; none of them holds a line end. */
+static void take_sorted(struct client *c, struct text *sorted)
+{
+    char *lines[LINES_MAX];
+    size_t count = 0;
+    size_t len = wait_for(c, 1);
+    char *answer = strndup(c->in.data + c->taken, len);
+    for (char *line = strtok(answer, "\r\n"); line != NULL; line = strtok(NULL, "\r\n")) {
+        CHECK(count < LINES_MAX, "an answer of so many lines");
+        lines[count++] = line;
+    }
+    qsort(lines, count, sizeof(lines[0]), by_text);
+    for (size_t i = 0; i < count; i++) {
+        text_addf(sorted, "%s\n", lines[i]);
+    }
+    free(answer);
+    take(c, len);
+}
+
+static void compare_sorted(struct client *ours, struct client *theirs, const struct words *w)
+{
+    struct text batch = {0}, our_lines = {0}, their_lines = {0};
+    put_words(&batch, w);
+    client_send(ours, batch.data, batch.len);
+    client_send(theirs, batch.data, batch.len);
+    take_sorted(ours, &our_lines);
+    take_sorted(theirs, &their_lines);
+    if (our_lines.len != their_lines.len || memcmp(our_lines.data, their_lines.data, our_lines.len) != 0) {
+        show("sent", batch.data, batch.len);
+        show("txkv", our_lines.data, our_lines.len);
+        show("Redis", their_lines.data, their_lines.len);
+        CHECK(false, "the keys differ");
+    }
+    text_free(&batch);
+    text_free(&our_lines);
+    text_free(&their_lines);
+}
+
+static void add_random(struct words *w, size_t len_min, const char *alphabet)
+{
+    char text[8];
+    size_t len = len_min + pick(sizeof(text) - len_min);
+    for (size_t i = 0; i < len; i++) {
+        text[i] = alphabet[pick(strlen(alphabet))];
+    }
+    add_word(w, text, len);
+}
+
+static void add_text(struct words *w, const char *text)
+{
+    add_word(w, text, strlen(text));
+}
+
+/* A key comes, or one goes, or it is asked which there are. COUNT is for all of them: how far one call goes otherwise differs. */
+static void make_question(struct words *w)
+{
+    size_t kind = pick(8);
+    w->count = 0;
+    if (kind < 3) {
+        add_text(w, kind < 2 ? "SET" : "DEL");
+        add_random(w, 1, "ab]-^\\[*");
+        if (kind < 2) {
+            add_text(w, "v");
+        }
+    } else if (kind < 6) {
+        add_text(w, "KEYS");
+        add_random(w, 0, "ab*?[]^-\\");
+    } else {
+        static const char *const types[] = {"string", "STRING", "hash"};
+        add_text(w, "SCAN");
+        add_text(w, "0");
+        add_text(w, "COUNT");
+        add_text(w, "1000");
+        add_text(w, kind == 6 ? "MATCH" : "TYPE");
+        if (kind == 6) {
+            add_random(w, 0, "ab*?[]^-\\");
+        } else {
+            add_text(w, types[pick(3)]);
+        }
+    }
+}
+
+static void same_keys(void)
+{
+    struct server s;
+    struct client ours, theirs;
+    seed = number_from("TXKV_SEED", 1);
+    pid_t redis = start_redis();
+    server_start(&s, "--unix", check_path("txkv"), NULL);
+    check_until(redis_answers, NULL, WIRE_TIMEOUT_MS, "Redis's socket");
+    CHECK(client_open_unix(&ours, check_path("txkv")) == 0, "no connection to txkv");
+    CHECK(client_open_unix(&theirs, check_path("redis")) == 0, "no connection to Redis");
+    for (size_t i = 0; i < PATTERNS; i++) {
+        struct words w;
+        make_question(&w);
+        compare_sorted(&ours, &theirs, &w);
+        if (i % 400 == 399) { /* few enough for one call of SCAN */
+            w.count = 0;
+            add_text(&w, "FLUSHALL");
+            compare_sorted(&ours, &theirs, &w);
+        }
+    }
+    client_close(&ours);
+    client_close(&theirs);
+    kill(redis, SIGKILL);
+    waitpid(redis, NULL, 0);
+    server_stop(&s);
+}
+
 static const struct check checks[] = {
     {"the same answers", same_answers},
+    {"the same keys", same_keys},
 };
 
 CHECK_MAIN(checks)

@@ -139,6 +139,25 @@ static void kept(void)
     server_stop(&s);
 }
 
+/* All keys, whoever comes and goes: --scan and what goes through SCAN. */
+static void cli_scans(void)
+{
+    struct server s;
+    need("redis-cli");
+    server_start(&s, NULL);
+    expect_within(&s,
+                  "seq 1 20000 | awk -v ORS= '{print \"*3\\r\\n$3\\r\\nSET\\r\\n$\" length($1) \"\\r\\n\" $1 "
+                  "\"\\r\\n$1\\r\\nx\\r\\n\"}' | redis-cli -p %d --pipe",
+                  "errors: 0, replies: 20000");
+    expect(&s, "redis-cli -p %d --scan | sort -n | uniq | awk '{sum += $1} END {print NR, sum}'", "20000 200010000\n");
+    expect(&s, "redis-cli -p %d --scan --pattern '1999[0-4]' | sort", "19990\n19991\n19992\n19993\n19994\n");
+    expect(&s, "redis-cli -p %d keys '1999[89]' | sort", "19998\n19999\n");
+    expect_within(&s, "redis-cli -p %d --bigkeys", "Sampled 20000 keys in the keyspace!");
+    expect_within(&s, "redis-cli -p %d --bigkeys", "20000 strings with 20000 bytes");
+    expect_within(&s, "redis-cli -p %d --memkeys", "Biggest string found");
+    server_stop(&s);
+}
+
 static void benchmark(void)
 {
     struct server s;
@@ -167,6 +186,7 @@ static const struct check checks[] = {
     {"redis-cli by lines", cli_converses},
     {"redis-cli with a conflict", cli_conflicts},
     {"redis-cli --pipe", cli_pipes},
+    {"redis-cli --scan, --bigkeys and --memkeys", cli_scans},
     {"kept", kept},
     {"redis-benchmark", benchmark},
 };

@@ -220,10 +220,41 @@ static void second_signal(void)
     server_join(&s, 1000);
 }
 
+/* An answer that takes many turns of the loop is begun in the one that sees the signal. */
+static void long_answer(void)
+{
+    struct server s;
+    struct client c;
+    struct text out = {0};
+    struct text expected = {0};
+    server_start(&s, NULL);
+    client_open(&c, &s);
+    for (int i = 0; i < 200000; i++) {
+        text_addf(&out, "SET k%d v\r\n", i);
+        text_addf(&expected, "OK\r\n");
+    }
+    client_exchange(&c, &out, &expected);
+    server_pause(&s);
+    client_sendf(&c, "KEYS k123456\r\nKEYS k2 1\r\n");
+    client_wait_delivered(&c);
+    server_signal(&s, SIGTERM);
+    server_resume(&s);
+    client_expect(&c, "1");
+    client_expect(&c, "k123456");
+    client_expect(&c, "1");
+    client_expect_start(&c, "k2");
+    client_expect_eof(&c);
+    client_close(&c);
+    text_free(&out);
+    text_free(&expected);
+    server_join(&s, PROMPT_MS);
+}
+
 static const struct check checks[] = {
     {"SIGTERM", sigterm},
     {"SIGINT", sigint},
     {"what was read is answered", what_was_read_is_answered},
+    {"long answer", long_answer},
     {"many in flight", many_in_flight},
     {"answers wait for a client", answers_wait_for_a_client},
     {"big answers under way", big_answers_under_way},

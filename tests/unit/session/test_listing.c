@@ -13,6 +13,7 @@
 #define KEYS 60000u
 
 static struct talk t;
+static struct journal journal; /* of the test that uses one */
 
 static void fill(void)
 {
@@ -28,6 +29,7 @@ static void set_up(void)
     cr_assert_eq(hash_init(), 0);
     cr_assert_eq(fault_choose(getenv("TXKV_FAULT")), 0);
     talk_init(&t, 6);
+    journal_init(&journal, (size_t)1 << 20, FILE_HEADER_BYTES, RECORD_HEADER_BYTES);
     fill();
 }
 
@@ -35,6 +37,7 @@ static void tear_down(void)
 {
     mem_fail(0, false);
     talk_deinit(&t);
+    journal_deinit(&journal);
 }
 
 TestSuite(listing, .init = set_up, .fini = tear_down);
@@ -297,6 +300,38 @@ Test(listing, memory_that_ends_is_an_error_and_no_more)
     }
     cr_assert_gt(refused, 1u);
     assert_slice(talk_ask(&t, 0, "KEYS k12345\n"), S("1\r\nk12345\r\n"));
+}
+
+/* --- with a journal --- */
+
+static void wake(struct session *s, void *arg)
+{
+    (void)arg;
+    tick_add(&t.tick, s);
+}
+
+/* Keys that came with a commit which is not durable yet are shown when it is, and not before. */
+Test(listing, waits_for_the_disk)
+{
+    struct journal_batch batch;
+    struct session *s = &t.talkers[0].session;
+    journal.holds = true;
+    journal_add_spare(&journal);
+    store_use_journal(&t.engine.store, &journal);
+    t.talkers[0].deaf = true;
+    t.talkers[1].deaf = true;
+    send(1, "SET k12345x v\n");
+    talk_run(&t);
+    send(0, "KEYS k12345\n");
+    talk_run(&t);
+    cr_assert_gt(buf_len(&s->out), 0u);
+    cr_assert_eq(session_sendable(s), 0u);
+    journal_take(&journal, &batch);
+    journal_done(&journal, &batch);
+    store_settled(&t.engine.store, journal.durable);
+    cr_assert_eq(engine_wake(&t.engine, wake, NULL), 2u);
+    size_t sendable = session_sendable(s);
+    cr_assert(sendable == 20 && memcmp(buf_head(&s->out), "2\r\nk12345", 9) == 0, "%zu", sendable);
 }
 
 /* --- in EXEC, and RANDOMKEY --- */
