@@ -302,3 +302,37 @@ Test(scan, from_a_random_place_and_the_beginning_all_is_seen)
     }
     store_rollback(&st, &t);
 }
+
+/* --- time --- */
+
+static void set_until(struct txn *t, unsigned long n, uint64_t expires_at)
+{
+    check(store_set_until(&st, t, numbered(n), hash_of(numbered(n)), S("v"), expires_at) == 0);
+}
+
+/* Not removed yet: whoever reads goes by the time. */
+Test(scan, a_key_whose_time_has_passed_is_not_seen)
+{
+    enum { HERE = 300 };
+    static bool there[HERE];
+    struct txn t;
+    store_tell_time(&st, 1000);
+    for (unsigned long n = 0; n < HERE; n++) {
+        set_until(NULL, n, n % 3 == 0 ? 2000 : 0);
+    }
+    txn_init(&t);
+    cr_assert_eq(store_begin(&st, &t, TXN_PLAIN), 0);
+    set_until(&t, 1, 500);
+    store_tell_time(&st, 2000);
+    for (unsigned long n = 0; n < HERE; n++) {
+        there[n] = n % 3 != 0;
+    }
+    scan_all(NULL);
+    check_seen(there, HERE);
+    memset(there, true, sizeof(there)); /* the transaction goes by the time of its BEGIN */
+    there[1] = false;
+    memset(seen, 0, sizeof(seen));
+    scan_all(&t);
+    check_seen(there, HERE);
+    store_rollback(&st, &t);
+}
