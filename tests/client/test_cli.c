@@ -94,6 +94,10 @@ static void test_one_command(void)
     expect(0, "OK\n");
     run("MGET", "a", "none", NULL);
     expect(0, "\n\n");
+    run("KEYS", "a", NULL, NULL);
+    expect(0, "1\na\n");
+    run("KEYS", "none*", NULL, NULL);
+    expect(0, "0\n");
     run("QUIT", NULL, NULL, NULL);
     expect(0, "");
 }

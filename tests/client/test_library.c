@@ -183,6 +183,34 @@ static void test_a_refused_mget_is_one_line(void)
     refused_mget(1);
 }
 
+/* KEYS says first how many lines follow; the keys may look like anything. */
+static void a_list(size_t chunk)
+{
+    const char *script[] = {"> KEYS a",     "< 2",  "< a1",   "< ERR FULL x", "> KEYS b",          "< 0",
+                            "> KEYS c",     "< ERR TOOBIG x", "> PING",       "< +PONG",           "> KEYS d",
+                            "< many", "hang", NULL};
+    struct fake f = fake_start(script, chunk);
+    struct txkv *c = connect_to(f);
+    struct txkv_reply reply;
+    CHECK_INT(txkv_command(c, "KEYS a", 6, &reply), TXKV_OK);
+    CHECK_INT((int)reply.count, 3);
+    CHECK_TEXT(reply.values[0].data, "2");
+    CHECK_TEXT(reply.values[1].data, "a1");
+    CHECK_TEXT(reply.values[2].data, "ERR FULL x");
+    CHECK_INT(txkv_command(c, "KEYS b", 6, &reply), TXKV_OK);
+    CHECK_INT((int)reply.count, 1);
+    CHECK_INT(txkv_command(c, "KEYS c", 6, &reply), TXKV_ERR_TOOBIG);
+    CHECK_INT(txkv_ping(c), TXKV_OK);
+    CHECK_INT(txkv_command(c, "KEYS d", 6, &reply), TXKV_ERR_PROTOCOL);
+    end(c, f);
+}
+
+static void test_a_list_says_how_long_it_is(void)
+{
+    a_list(0);
+    a_list(1);
+}
+
 static void test_more_lines_than_questions(void)
 {
     const char *script[] = {"> MGET a b", "<<ERR FULL x\r\nsecond\r\n", "hang", NULL};
@@ -697,6 +725,7 @@ static const struct test tests[] = {
     {"each error has its code", test_each_error_has_its_code},
     {"a value like an error", test_a_value_like_an_error},
     {"a refused MGET is one line", test_a_refused_mget_is_one_line},
+    {"a list says how long it is", test_a_list_says_how_long_it_is},
     {"more lines than questions", test_more_lines_than_questions},
     {"nonsense", test_nonsense},
     {"pipeline", test_pipeline},
