@@ -188,8 +188,8 @@ static void test_keys(void)
     type("co\t\r");
     EXPECT("ERR NOTX");
     EXPECT("txkv> ");
-    type("E\t");
-    EXPECT("XISTS ");
+    type("EXI\t");
+    EXPECT("STS ");
     type("a\r");
     EXPECT("1");
     EXPECT("txkv> ");
