@@ -198,7 +198,7 @@ static void test_keys(void)
     EXPECT("OK");
     EXPECT("txkv[tx]> ");
     type("\x15\t");
-    EXPECT("GET  SET  DEL");
+    EXPECT("GET  SET  SETNX");
     EXPECT("QUIT");
     EXPECT("txkv[tx]> ");
     type("DB\t\r");
