@@ -14,8 +14,11 @@
 #define ROUNDS 6U
 #define LEFT 50U /* one in so many keys drops out each round, to be written no more */
 
+#define START UINT64_C(1700000000000) /* Unix milliseconds: while the keys are written */
+
 static struct talk talk;
 static struct store *st;
+static bool ends; /* some keys end, in the order of their numbers */
 
 static struct slice key_of(unsigned n)
 {
@@ -43,6 +46,12 @@ static struct slice value_of(unsigned n, unsigned round)
     return slice_of(text, value_size(round) + n % 8);
 }
 
+/* When a key ends; 0: never. */
+static uint64_t end_of(unsigned n)
+{
+    return ends && n % 3 == 0 ? START + 1 + n : 0;
+}
+
 static void tend(void)
 {
     (void)store_tend(st);
@@ -54,7 +63,7 @@ static void write_round(unsigned round)
     for (unsigned n = 0; n < KEYS; n++) {
         if (round <= last_round(n)) {
             struct slice key = key_of(n);
-            cr_assert_eq(store_set(st, NULL, key, hash_of(key), value_of(n, round)), 0);
+            cr_assert_eq(store_set_until(st, NULL, key, hash_of(key), value_of(n, round), end_of(n)), 0);
         }
         if (n % 16 == 0) {
             tend();
@@ -88,6 +97,7 @@ static void set_up(void)
     slab_init(); /* under sanitizers too */
     talk_init(&talk, 1);
     st = &talk.engine.store;
+    ends = false;
     cr_assert_not_null(slab_base);
 }
 
@@ -112,6 +122,33 @@ Test(sparse, keys_left_behind_keep_a_bounded_part_of_memory)
     }
     cr_assert_eq(st->current->dict.count, 0u);
     cr_assert_null(dict_any(&st->current->dict));
+}
+
+Test(sparse, keys_that_have_moved_end_in_time)
+{
+    ends = true;
+    store_tell_time(st, START);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        write_round(round);
+        check_waste();
+    }
+    check_all(NULL, ROUNDS);
+    unsigned left = KEYS;
+    for (unsigned until = 0; until <= KEYS; until += KEYS / 4) {
+        store_tell_time(st, START + until);
+        while (store_tend(st) || mem_tend()) {
+        }
+        for (unsigned n = 0; n < KEYS; n++) {
+            struct slice key = key_of(n);
+            struct slice value;
+            bool ended = end_of(n) != 0 && end_of(n) <= START + until;
+            cr_assert_eq(store_get(st, NULL, key, hash_of(key), &value), !ended, "key %u", n);
+        }
+        left = KEYS - (until + 2) / 3;
+        cr_assert_eq(store_count(st, NULL), left, "%u at %u", left, until);
+    }
+    cr_assert_eq(st->keys_expired, KEYS - left);
+    cr_assert_not(store_has_ends(st));
 }
 
 Test(sparse, snapshots_read_the_same_while_entries_move)
