@@ -63,11 +63,16 @@ static void observe(struct store *st, uint64_t version)
 }
 
 /* A key was looked for in the data as of seq and e (or nothing) stands there. An absent key without a tombstone was deleted
- * long ago, or by a FLUSH. */
+ * long ago, or by a FLUSH. One that time removed is absent by its end: were the removal lost, it still would be. */
 static void observe_entry(struct store *st, const struct entry *e, uint64_t seq)
 {
     uint64_t since = st->current->since;
-    observe(st, e != NULL ? entry_version(e) : since <= seq ? since : seq);
+    uint64_t version = e != NULL ? entry_version(e) : since <= seq ? since : seq;
+    uint64_t expires_at;
+    if (st->ends && e != NULL) {
+        (void)entry_was_expired(e, &version, &expires_at);
+    }
+    observe(st, version);
 }
 
 static void observe_keyset(struct store *st, uint64_t seq)
