@@ -1,6 +1,7 @@
 #include "play.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,6 +263,15 @@ static bool set_size(struct engine *e, const char *name, const char *value)
     return false;
 }
 
+/* Keys whose time has passed with it are removed by the ticks that follow. */
+static bool tell_time(struct engine *e, const char *value)
+{
+    char *end;
+    uintmax_t now_ms = strtoumax(value, &end, 10);
+    store_tell_time(&e->store, now_ms);
+    return end != value && *end == '\0';
+}
+
 static void set_option(struct player *p, const struct step *step)
 {
     struct engine *e = &p->engine;
@@ -271,7 +281,7 @@ static void set_option(struct player *p, const struct step *step)
         e->plain_mode = TXN_SERIALIZABLE;
     } else if (strcmp(step->name, "isolation") == 0 && strcmp(step->bytes, "plain") == 0) {
         e->plain_mode = TXN_PLAIN;
-    } else if (!set_size(e, step->name, step->bytes)) {
+    } else if (strcmp(step->name, "time") == 0 ? !tell_time(e, step->bytes) : !set_size(e, step->name, step->bytes)) {
         fail(p, PLAYED_NOT, step, "no such option, or not a value of it");
     }
 }
