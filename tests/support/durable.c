@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hash.h"
+#include "le.h"
 #include "replay.h"
 
 #define BITS 2 /* log2 of the partitions */
@@ -87,6 +88,7 @@ void durable_init_on(struct durable *d, struct sim_disk *disk, struct durable_sh
         "the same in every run, so that the same seed is the same run";
     hash_init_known(secret);
     *d = (struct durable){.disk = disk, .shape = shape, .rng = {seed}, .past = *past, .acknowledged = acknowledged};
+    d->now_ms = TIME * 1000;
     d->last_value = (uint32_t)(acknowledged > 0 ? 0x8000 | (seed & 0x7fff) : seed) << 16; /* not those of an earlier life */
     d->file.file = -1;
     buf_init(&d->rest);
@@ -155,6 +157,7 @@ static bool start(struct durable *d, bool repair)
     }
     past_forget(&d->past, seq);
     d->acknowledged = seq; /* whoever asks is shown it from now on */
+    store_tell_time(&d->store, d->now_ms);
     d->checkpointed = d->found.checkpoint;
     d->up = true;
     d->stopped = false;
@@ -259,6 +262,14 @@ static bool admit(struct durable *d, size_t bytes)
     return false;
 }
 
+/* Most keys never end, some soon, some in an hour; few have ended. */
+static uint64_t random_end(struct durable *d)
+{
+    uint32_t kind = rng_below(&d->rng, 100);
+    uint64_t in_ms = kind < 90 ? rng_below(&d->rng, 100) : kind < 97 ? 3600000 : 0;
+    return kind < 70 ? 0 : d->now_ms + in_ms;
+}
+
 static bool set(struct durable *d, struct txn *t, struct past_data *data)
 {
     unsigned n = rng_below(&d->rng, PAST_KEYS);
@@ -268,7 +279,8 @@ static bool set(struct durable *d, struct txn *t, struct past_data *data)
     struct slice key = past_key(n);
     struct slice value = past_value(++d->last_value);
     data->values[n] = d->last_value;
-    return store_set(&d->store, t, key, hash_of(key), value) == 0;
+    data->ends[n] = random_end(d);
+    return store_set_until(&d->store, t, key, hash_of(key), value, data->ends[n]) == 0;
 }
 
 static bool delete (struct durable *d, struct txn *t, struct past_data *data)
@@ -279,6 +291,7 @@ static bool delete (struct durable *d, struct txn *t, struct past_data *data)
     }
     struct slice key = past_key(n);
     data->values[n] = 0;
+    data->ends[n] = 0;
     return store_delete(&d->store, t, key, hash_of(key)) == 0;
 }
 
@@ -313,6 +326,51 @@ static bool transact(struct durable *d, struct past_data *data)
     return done;
 }
 
+/* --- time --- */
+
+/* Takes what the record of a removal says over into the model: a key that has ended goes. */
+static void note_removal(struct durable *d, uint64_t seq, struct slice payload)
+{
+    struct past_data data = *past_at(&d->past, d->past.newest);
+    struct record_op op;
+    unsigned n = 0;
+    if (record_next(&payload, &op) != 1 || op.kind != RECORD_DELETE || payload.len > 0 || seq != d->past.newest + 1) {
+        d->differs = true;
+        return;
+    }
+    while (n < PAST_KEYS && !slice_equal(op.key, past_key(n))) {
+        n++;
+    }
+    if (n == PAST_KEYS || data.values[n] == 0 || data.ends[n] == 0 || data.ends[n] > d->now_ms) {
+        d->differs = true;
+        return;
+    }
+    data.values[n] = 0;
+    data.ends[n] = 0;
+    data.token = 0;
+    past_add(&d->past, &data);
+}
+
+/* The store removes what has ended: which keys, and in which order, stands in the journal. */
+static void remove_ended(struct durable *d)
+{
+    const struct buf *pending = &d->journal.pending;
+    uint64_t before = d->store.seq;
+    (void)store_tend(&d->store);
+    size_t start = d->journal.opens_stretch ? d->journal.header : 0;
+    struct slice left = slice_of(buf_head(pending), buf_len(pending));
+    left = slice_of(left.data + start, left.len - start);
+    while (d->store.seq > before && left.len > 0 && !d->differs) {
+        size_t length = le_get32(left.data + 8);
+        uint64_t seq = le_get64(left.data + 16);
+        if (seq > before) {
+            note_removal(d, seq, slice_of(left.data + RECORD_HEADER_BYTES, length));
+        }
+        left = slice_of(left.data + RECORD_HEADER_BYTES + length, left.len - RECORD_HEADER_BYTES - length);
+    }
+    d->differs = d->differs || d->past.newest != d->store.seq;
+}
+
 bool durable_commit(struct durable *d)
 {
     uint64_t before = d->store.seq;
@@ -329,13 +387,15 @@ bool durable_commit(struct durable *d)
     if (!done) {
         return false;
     }
-    bool same = memcmp(data.values, past_at(&d->past, before)->values, sizeof(data.values)) == 0;
+    bool same = memcmp(data.values, past_at(&d->past, before)->values, sizeof(data.values)) == 0; /* no value is used twice */
     if (d->store.seq == before + 1) {
         past_add(&d->past, &data);
     } else if (d->store.seq != before || !same) {
         d->differs = true;
     }
-    (void)store_tend(&d->store);
+    d->now_ms += rng_below(&d->rng, 5);
+    store_tell_time(&d->store, d->now_ms);
+    remove_ended(d);
     return true;
 }
 

@@ -36,6 +36,7 @@ struct durable {
     struct past past;
     uint64_t acknowledged;      /* newest commit that a client was told of, or was shown */
     uint32_t last_value;        /* newest value used */
+    uint64_t now_ms;            /* the time, which goes on with commits; a later start does not know of it */
     enum recover_result result; /* of the last start */
     struct recovery found;
     bool up;      /* the store and all below are there; it has started and not ended */

@@ -1,6 +1,7 @@
 /* past: a naive model of the data as of each commit, to compare what was recovered with.
  *
- * There are PAST_KEYS keys, key0 and so on. A value is a number of its own from which its bytes follow, 0 where the key is absent. */
+ * There are PAST_KEYS keys, key0 and so on. A value is a number of its own from which its bytes follow, 0 where the key is absent.
+ * A key whose time has passed is there until a commit removes it. */
 #ifndef TXKV_SUPPORT_PAST_H
 #define TXKV_SUPPORT_PAST_H
 
@@ -11,6 +12,7 @@
 
 struct past_data {
     uint32_t values[PAST_KEYS];
+    uint64_t ends[PAST_KEYS]; /* of those that are there: Unix milliseconds; 0: never */
     uint32_t token; /* of the transaction whose commit it was; 0: none */
 };
 
