@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -536,15 +537,32 @@ static void dump_and_back(void)
     CHECK(strcmp(lines[0][0], "SET a two  words \r") == 0, "the first is '%s'", lines[0][0]);
 }
 
-/* A checkpoint by hand: the text protocol cannot write such keys and values. */
+/* A directory with one checkpoint, made by hand, of the puts in b, a part that is not ended yet. */
+static void make_by_hand(struct directory *d, struct buf *b, uint64_t keys)
+{
+    struct disk_dir dir;
+    struct checkpoint c;
+    directory_make(d, false);
+    snprintf(d->path + strlen(d->path), 8, ".hand");
+    record_end(b, 0);
+    size_t start = buf_len(b);
+    int rc = record_begin(b, RECORD_END, 9);
+    rc += record_count(b, keys);
+    record_end(b, start);
+    rc += disk_dir_open(&dir, d->path, true);
+    rc += checkpoint_begin(&c, &dir.disk, 4711, 9, 0);
+    rc += checkpoint_write(&c, buf_head(b), buf_len(b));
+    rc += checkpoint_finish(&c);
+    CHECK(rc == 0, "it could not be made");
+    disk_dir_close(&dir);
+    buf_deinit(b);
+}
+
+/* The text protocol cannot write such keys and values. */
 static void dump_without_binary(void)
 {
     struct directory d;
-    struct disk_dir dir;
-    struct checkpoint c;
     struct buf b;
-    directory_make(&d, false);
-    snprintf(d.path + strlen(d.path), 8, ".hand");
     buf_init(&b);
     int rc = record_begin(&b, RECORD_PART, 9);
     rc += record_put(&b, slice_str("good"), slice_str("value"), 0);
@@ -553,23 +571,52 @@ static void dump_without_binary(void)
     rc += record_put(&b, slice_str("with space"), slice_str("value"), 0);
     rc += record_put(&b, slice_str("bell\a"), slice_str("value"), 0);
     rc += record_put(&b, slice_str(""), slice_str("value"), 0);
-    record_end(&b, 0);
-    size_t start = buf_len(&b);
-    rc += record_begin(&b, RECORD_END, 9);
-    rc += record_count(&b, 6);
-    record_end(&b, start);
-    rc += disk_dir_open(&dir, d.path, true);
-    rc += checkpoint_begin(&c, &dir.disk, 4711, 9, 0);
-    rc += checkpoint_write(&c, buf_head(&b), buf_len(&b));
-    rc += checkpoint_finish(&c);
-    CHECK(rc == 0, "it could not be made");
-    disk_dir_close(&dir);
-    buf_deinit(&b);
+    CHECK(rc == 0, "no memory");
+    make_by_hand(&d, &b, 6);
     verify(&d, 0);
     txkv_check(&result, "--dump", d.path, NULL);
     ends_with(1);
     CHECK(strcmp(result.out, "SET good value\r\n") == 0, "the dump is '%s'", result.out);
     says("5 keys left out");
+}
+
+/* A key is written with the seconds that it has left, one whose time has passed is not. */
+static void dump_of_keys_that_end(void)
+{
+    const int64_t end = INT64_C(4102444800); /* in the year 2100 */
+    struct directory d;
+    struct directory copy;
+    struct server s;
+    struct client c;
+    struct buf b;
+    char value[16];
+    int64_t left;
+    size_t len;
+    buf_init(&b);
+    int rc = record_begin(&b, RECORD_PART, 9);
+    rc += record_put(&b, slice_str("ended"), slice_str("value"), 1);
+    rc += record_put(&b, slice_str("key"), slice_str("value"), (uint64_t)end * 1000);
+    CHECK(rc == 0, "no memory");
+    make_by_hand(&d, &b, 2);
+    verify(&d, 0);
+    int64_t before = time(NULL);
+    txkv_check(&result, "--dump", d.path, NULL);
+    int64_t after = time(NULL);
+    ends_with(0);
+    says("1 keys written");
+    CHECK(sscanf(result.out, "SETEX key %" SCNd64 " %15s", &left, value) == 2, "the dump is '%s'", result.out);
+    CHECK(left >= end - after && left <= end - before, "%" PRId64 " seconds are left", left);
+    copy = d;
+    snprintf(copy.path + strlen(copy.path), 8, ".copy");
+    fill_small(&copy, result.out);
+    directory_serve(&copy, &s);
+    client_open(&c, &s);
+    client_ask(&c, "DBSIZE", "1");
+    client_ask(&c, "GET key", "value");
+    client_sendf(&c, "TTL key\r\n");
+    CHECK(atoll(client_line(&c, &len)) > 0, "it does not end");
+    client_close(&c);
+    server_stop(&s);
 }
 
 static const struct check checks[] = {
@@ -600,6 +647,7 @@ static const struct check checks[] = {
     {"beside a busy server", beside_a_busy_server},
     {"dump and back", dump_and_back},
     {"dump without binary", dump_without_binary},
+    {"dump of keys that end", dump_of_keys_that_end},
 };
 
 int main(int argc, char **argv)
