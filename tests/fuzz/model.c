@@ -76,10 +76,22 @@ static size_t item_of(struct model *m, const char *key, size_t len)
     return d->count++;
 }
 
-/* What the client sees of a key. A read through to the data is marked; 0, or "TOOBIG" where the mark does not fit. */
-static const char *look(struct model *m, struct model_client *c, size_t k, const struct model_item **seen)
+static const struct model_item nothing;
+
+static bool has_ended(const struct model_item *item, uint64_t now_ms)
 {
-    static const struct model_item nothing;
+    return item->exists && item->ends != 0 && item->ends <= now_ms;
+}
+
+/* The time that a client goes by. */
+static uint64_t time_of(const struct model *m, const struct model_client *c)
+{
+    return c->state == OPEN ? c->now_ms : m->now_ms;
+}
+
+/* What the client sees of a key, be its time over or not. A read through to the data is marked; 0, or "TOOBIG" where the mark does not fit. */
+static const char *look_at_kept(struct model *m, struct model_client *c, size_t k, const struct model_item **seen)
+{
     *seen = &nothing;
     if (c->state != OPEN) {
         *seen = &m->data.items[k];
@@ -108,16 +120,44 @@ static const char *look(struct model *m, struct model_client *c, size_t k, const
     return NULL;
 }
 
+/* The same; a key whose time has passed is absent. */
+static const char *look(struct model *m, struct model_client *c, size_t k, const struct model_item **seen)
+{
+    const char *code = look_at_kept(m, c, k, seen);
+    if (has_ended(*seen, time_of(m, c))) {
+        *seen = &nothing;
+    }
+    return code;
+}
+
 static void store(struct model *m, size_t k, const struct model_item *from, uint64_t seq)
 {
     struct model_item *item = &m->data.items[k];
-    if (item->exists != from->exists) {
+    if (item->exists != from->exists || has_ended(item, m->now_ms)) {
         m->keyset_version = seq;
     }
     item->exists = from->exists;
     memcpy(item->value, from->value, sizeof(item->value));
     item->value_len = from->value_len;
     item->version = seq;
+    item->ends = from->ends;
+    item->removed_version = 0;
+    item->removed_end = 0;
+}
+
+void model_remove_ended(struct model *m)
+{
+    for (size_t i = 0; i < m->data.count; i++) {
+        struct model_item *item = &m->data.items[i];
+        if (has_ended(item, m->now_ms)) {
+            item->exists = false;
+            item->removed_version = item->version;
+            item->removed_end = item->ends;
+            item->version = ++m->seq;
+            item->ends = 0;
+            m->keyset_version = m->seq;
+        }
+    }
 }
 
 static size_t existing(const struct model_data *d)
@@ -134,14 +174,17 @@ static void flush_all(struct model *m, uint64_t seq)
     for (size_t i = 0; i < MODEL_KEYS; i++) {
         m->data.items[i].exists = false;
         m->data.items[i].version = seq; /* also of keys that were never named */
+        m->data.items[i].ends = 0;
+        m->data.items[i].removed_version = 0;
+        m->data.items[i].removed_end = 0;
     }
     m->keyset_version = seq;
 }
 
-/* Writes, or deletes where value is NULL; NULL or the code of the error. */
-static const char *write_key(struct model *m, struct model_client *c, size_t k, const char *value, size_t len)
+/* Writes, until a time where that is not 0, or deletes where value is NULL; NULL or the code of the error. */
+static const char *write_key(struct model *m, struct model_client *c, size_t k, const char *value, size_t len, uint64_t ends)
 {
-    struct model_item item = {.exists = value != NULL, .value_len = len};
+    struct model_item item = {.exists = value != NULL, .value_len = len, .ends = ends};
     if (value != NULL) {
         memcpy(item.value, value, len);
     }
@@ -225,6 +268,16 @@ static bool writes_anything(const struct model_client *c)
     return any;
 }
 
+/* Whether a key that the client has read is another one now, for a reader as of its BEGIN. */
+static bool has_changed(const struct model *m, const struct model_client *c, const struct model_item *item)
+{
+    if (item->version <= c->snapshot) {
+        return has_ended(item, m->now_ms) && !has_ended(item, c->now_ms);
+    }
+    bool was_absent = item->removed_version != 0 && item->removed_version <= c->snapshot && item->removed_end <= c->now_ms;
+    return !was_absent; /* removed since, and read as absent before */
+}
+
 static bool conflicts(const struct model *m, const struct model_client *c)
 {
     if (c->mode != SERIALIZABLE || !writes_anything(c)) {
@@ -232,7 +285,9 @@ static bool conflicts(const struct model *m, const struct model_client *c)
     }
     bool changed = c->read_keyset && m->keyset_version > c->snapshot;
     for (size_t i = 0; i < MODEL_KEYS; i++) {
-        changed = changed || (c->marked[i] && m->data.items[i].version > c->snapshot);
+        const struct model_item *item = &m->data.items[i];
+        changed = changed || (c->marked[i] && has_changed(m, c, item));
+        changed = changed || (c->read_keyset && m->now_ms > c->now_ms && has_ended(item, m->now_ms));
     }
     return changed;
 }
@@ -292,6 +347,7 @@ static void begin(struct model *m, struct model_client *c, int mode, struct mode
     c->state = OPEN;
     c->mode = mode;
     c->snapshot = m->seq;
+    c->now_ms = m->now_ms;
     c->view = m->data;
     say_text(a, "OK");
 }
@@ -339,12 +395,109 @@ static void run_incr(struct model *m, struct model_client *c, size_t k, long lon
     }
     if (code == NULL) {
         snprintf(text, sizeof(text), "%lld", sum);
-        code = write_key(m, c, k, text, strlen(text));
+        code = write_key(m, c, k, text, strlen(text), seen->ends);
     }
     if (code != NULL) {
         fail(c, a, code);
     } else {
         say_text(a, text);
+    }
+}
+
+/* --- keys that end --- */
+
+static void answer_flag(struct model_client *c, const char *code, bool flag, struct model_answer *a)
+{
+    if (code != NULL) {
+        fail(c, a, code);
+    } else {
+        say_number(a, flag);
+    }
+}
+
+static void run_setnx(struct model *m, struct model_client *c, size_t k, const struct words *w, struct model_answer *a)
+{
+    const struct model_item *seen;
+    const char *code = look(m, c, k, &seen);
+    bool exists = seen->exists;
+    if (code == NULL && !exists) {
+        code = write_key(m, c, k, w->at[2], w->len[2], 0);
+    }
+    answer_flag(c, code, !exists, a);
+}
+
+/* Seconds from a client's now on as Unix milliseconds; false where that is beyond any. */
+static bool after_seconds(const struct model *m, const struct model_client *c, long long seconds, long long *at)
+{
+    return !__builtin_mul_overflow(seconds, 1000LL, at) && !__builtin_add_overflow(*at, (long long)time_of(m, c), at);
+}
+
+static void run_setex(struct model *m, struct model_client *c, size_t k, const struct words *w, struct model_answer *a)
+{
+    long long seconds, at;
+    const char *code = NULL;
+    if (!parse_number(w->at[2], w->len[2], &seconds)) {
+        code = "NOTINT";
+    } else if (seconds <= 0 || !after_seconds(m, c, seconds, &at)) {
+        code = "SYNTAX";
+    } else {
+        code = write_key(m, c, k, w->at[3], w->len[3], (uint64_t)at);
+    }
+    if (code != NULL) {
+        fail(c, a, code);
+    } else {
+        say_text(a, "OK");
+    }
+}
+
+/* Gives a key another end; 0: none. */
+static const char *change_end(struct model *m, struct model_client *c, size_t k, const struct model_item *seen, long long at)
+{
+    struct model_item copy = *seen;
+    bool ended = at < 0 || (at > 0 && (uint64_t)at <= time_of(m, c));
+    return ended ? write_key(m, c, k, NULL, 0, 0) : write_key(m, c, k, copy.value, copy.value_len, (uint64_t)at);
+}
+
+static void run_expire(struct model *m, struct model_client *c, size_t k, const struct words *w, struct model_answer *a)
+{
+    const struct model_item *seen = &nothing;
+    long long seconds, at;
+    const char *code = NULL;
+    if (!parse_number(w->at[2], w->len[2], &seconds)) {
+        code = "NOTINT";
+    } else if (!after_seconds(m, c, seconds, &at)) {
+        code = "SYNTAX";
+    } else {
+        code = look(m, c, k, &seen);
+    }
+    bool exists = code == NULL && seen->exists;
+    if (exists) {
+        code = change_end(m, c, k, seen, at == 0 ? -1 : at);
+    }
+    answer_flag(c, code, exists, a);
+}
+
+static void run_persist(struct model *m, struct model_client *c, size_t k, struct model_answer *a)
+{
+    const struct model_item *seen;
+    const char *code = look(m, c, k, &seen);
+    bool ends = seen->exists && seen->ends != 0;
+    if (code == NULL && ends) {
+        code = change_end(m, c, k, seen, 0);
+    }
+    answer_flag(c, code, ends, a);
+}
+
+static void run_ttl(struct model *m, struct model_client *c, size_t k, struct model_answer *a)
+{
+    const struct model_item *seen;
+    const char *code = look(m, c, k, &seen);
+    if (code != NULL) {
+        fail(c, a, code);
+    } else if (!seen->exists) {
+        say_number(a, -2);
+    } else {
+        say_number(a, seen->ends == 0 ? -1 : (long long)((seen->ends - time_of(m, c) + 500) / 1000));
     }
 }
 
@@ -403,10 +556,12 @@ static const struct {
 } commands[] = {{"GET", 1, 1, 1},    {"SET", 2, 2, 1},    {"DEL", 1, 1, 1},   {"EXISTS", 1, 1, 1}, {"INCR", 1, 2, 1},
                 {"MGET", 1, 1024, -1}, {"DBSIZE", 0, 0, 0}, {"FLUSH", 0, 0, 0}, {"BEGIN", 0, 3, 0},  {"COMMIT", 0, 0, 0},
                 {"ROLLBACK", 0, 0, 0}, {"OUTCOME", 1, 1, 0}, {"CHECKPOINT", 0, 0, 0}, {"BACKUP", 1, 1, 0}, {"PING", 0, 0, 0},
-                {"HELP", 0, 1, 0},  {"QUIT", 0, 0, 0}};
+                {"HELP", 0, 1, 0},  {"QUIT", 0, 0, 0},  {"SETNX", 2, 2, 1},  {"SETEX", 3, 3, 1},  {"EXPIRE", 2, 2, 1},
+                {"TTL", 1, 1, 1},   {"PERSIST", 1, 1, 1}};
 
 enum {
-    GET, SET, DEL, EXISTS, INCR, MGET, DBSIZE, FLUSH, BEGIN, COMMIT, ROLLBACK, OUTCOME, CHECKPOINT, BACKUP, PING, HELP, QUIT, UNKNOWN
+    GET, SET, DEL, EXISTS, INCR, MGET, DBSIZE, FLUSH, BEGIN, COMMIT, ROLLBACK, OUTCOME, CHECKPOINT, BACKUP, PING, HELP, QUIT, SETNX, SETEX, EXPIRE,
+    TTL, PERSIST, UNKNOWN
 };
 
 static int find(const char *verb, size_t len)
@@ -424,12 +579,18 @@ static bool is(const char *text, size_t len, const char *word)
     return strlen(word) == len && strncasecmp(word, text, len) == 0;
 }
 
+/* Where among the words of a command its value stands, which takes all that is left of the line; 0 for none. */
+static size_t value_at(int which)
+{
+    return which == SET || which == SETNX ? 2 : which == SETEX ? 3 : 0;
+}
+
 static void split(const char *line, size_t len, int which, struct words *w)
 {
     size_t from = 0;
     w->count = 0;
     for (size_t i = 0; i <= len; i++) {
-        bool rest = which == SET && w->count == 2; /* the value: all that is left */
+        bool rest = w->count > 0 && w->count == value_at(which);
         if (i == len || (line[i] == ' ' && !rest)) {
             w->at[w->count] = line + from;
             w->len[w->count++] = i - from;
@@ -477,7 +638,7 @@ static const char *check(int which, const struct words *w)
         }
     }
     long long number;
-    if (which == SET && w->len[2] > MODEL_VALUE_MAX) {
+    if (value_at(which) > 0 && w->len[value_at(which)] > MODEL_VALUE_MAX) {
         return "TOOBIG";
     }
     if (which == INCR && args == 2 && !parse_number(w->at[2], w->len[2], &number)) {
@@ -551,9 +712,24 @@ static void run(struct model *m, struct model_client *c, int which, const struct
     case PING:
         say_text(a, "+PONG");
         return;
+    case SETNX:
+        run_setnx(m, c, k, w, a);
+        return;
+    case SETEX:
+        run_setex(m, c, k, w, a);
+        return;
+    case EXPIRE:
+        run_expire(m, c, k, w, a);
+        return;
+    case TTL:
+        run_ttl(m, c, k, a);
+        return;
+    case PERSIST:
+        run_persist(m, c, k, a);
+        return;
     case SET:
     case DEL:
-        code = write_key(m, c, k, which == SET ? w->at[2] : NULL, which == SET ? w->len[2] : 0);
+        code = write_key(m, c, k, which == SET ? w->at[2] : NULL, which == SET ? w->len[2] : 0, 0);
         break;
     default:
         break;

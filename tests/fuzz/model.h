@@ -25,6 +25,9 @@ struct model_item {
     char value[MODEL_VALUE_MAX];
     size_t value_len;
     uint64_t version;
+    uint64_t ends;            /* Unix milliseconds; 0: never */
+    uint64_t removed_version; /* of a key that time removed: the version that it had, and its end; else 0 */
+    uint64_t removed_end;
 };
 
 struct model_data {
@@ -49,6 +52,7 @@ struct model_client {
     bool flushed;
     bool read_keyset;
     uint64_t snapshot;
+    uint64_t now_ms; /* of its BEGIN */
     struct model_data view; /* the data as of BEGIN */
     bool wrote[MODEL_KEYS];
     bool marked[MODEL_KEYS];
@@ -59,6 +63,7 @@ struct model {
     struct model_data data;
     uint64_t seq;
     uint64_t keyset_version;
+    uint64_t now_ms; /* Unix milliseconds; set by whoever runs it */
     struct model_client clients[MODEL_CLIENTS];
     struct model_token tokens[MODEL_TOKENS];
     size_t token_count;
@@ -81,6 +86,9 @@ struct model_answer {
 
 /* The client sends one line, without its LF; a CR before the LF belongs to the line. Appends to the answer. */
 void model_line(struct model *m, int client, const char *line, size_t len, struct model_answer *answer);
+
+/* All keys whose time has passed are removed, each by a commit. */
+void model_remove_ended(struct model *m);
 
 /* The client has sent these bytes without a line end so far. */
 void model_partial(struct model *m, int client, const char *bytes, size_t len, struct model_answer *answer);

@@ -10,6 +10,7 @@
 #include "model.h"
 #include "rng.h"
 #include "talk.h"
+#include "time_passes.h"
 #include "unit.h"
 
 #define SEEDS 4
@@ -17,6 +18,7 @@
 #define KEYS 24
 #define UNSENT_MAX 4096 /* bytes of one burst */
 #define ANSWER_MAX 1024 /* bytes that no answer here reaches */
+#define START UINT64_C(1700000000000) /* Unix milliseconds when a play begins */
 
 struct script {
     char *bytes;
@@ -106,6 +108,27 @@ static size_t random_wrong(struct rng *r, char *to, size_t size)
     return (size_t)snprintf(to, size, "%s", wrong[rng_below(r, sizeof(wrong) / sizeof(wrong[0]))]);
 }
 
+/* On when a key ends: most ends are near, so that they come while transactions are open. */
+static size_t random_end(struct rng *r, char *to, size_t size, const char *key, const char *value)
+{
+    static const char *const seconds[] = {"1", "1", "2", "3", "3", "5", "1000", "9223372036854775", "0", "-1", "x", "9223372036854775807"};
+    const char *some = seconds[rng_below(r, rng_chance(r, 90) ? 8 : 12)];
+    uint32_t dice = rng_below(r, 100);
+    if (dice < 35) {
+        return (size_t)snprintf(to, size, "SETEX %s %s %s", key, some, value);
+    }
+    if (dice < 60) {
+        return (size_t)snprintf(to, size, "EXPIRE %s %s", key, some);
+    }
+    if (dice < 80) {
+        return (size_t)snprintf(to, size, "TTL %s", key);
+    }
+    if (dice < 90) {
+        return (size_t)snprintf(to, size, "SETNX %s %s", key, value);
+    }
+    return (size_t)snprintf(to, size, "PERSIST %s", key);
+}
+
 static size_t random_line(struct rng *r, char *to, size_t size)
 {
     char key[16];
@@ -115,6 +138,9 @@ static size_t random_line(struct rng *r, char *to, size_t size)
     random_key(r, other, sizeof(other));
     random_value(r, value, sizeof(value));
     uint32_t dice = rng_below(r, 1000);
+    if (rng_chance(r, 20)) {
+        return random_end(r, to, size, key, value);
+    }
     if (dice < 250) {
         return (size_t)snprintf(to, size, "GET %s", key);
     }
@@ -226,6 +252,21 @@ static bool model_run_one(size_t client)
     return true;
 }
 
+/* Time goes on, or stands still; what has ended is seen as absent from now on, and removed at the end of the tick. */
+static void let_time_pass(void)
+{
+    if (rng_chance(&game.rng, 30)) {
+        game.model.now_ms += rng_below(&game.rng, 1500);
+        time_passes(&game.talk.engine.store, game.model.now_ms);
+    }
+}
+
+static void remove_ended_in_both(void)
+{
+    remove_ended(&game.talk.engine.store);
+    model_remove_ended(&game.model);
+}
+
 /* One tick of the sessions, and the same in the model. */
 static void tick_both(void)
 {
@@ -234,6 +275,7 @@ static void tick_both(void)
     for (const struct session *s = game.talk.tick.first; s != NULL; s = s->next) {
         order[count++] = (size_t)((const struct talker *)(const void *)s - game.talk.talkers);
     }
+    let_time_pass();
     talk_tick(&game.talk);
     for (size_t i = 0; i < count; i++) {
         struct player *p = &game.players[order[i]];
@@ -249,6 +291,7 @@ static void tick_both(void)
             deny("served without bound", order[i], slice_of("", 0), slice_of("", 0));
         }
     }
+    remove_ended_in_both();
 }
 
 static void reset(size_t client)
@@ -354,6 +397,8 @@ static void play(uint64_t seed, size_t pending_bytes)
     game.talk.engine.limits.command = (struct command_limits){MODEL_KEY_MAX, MODEL_VALUE_MAX};
     game.talk.engine.limits.pending_bytes = pending_bytes;
     game.talk.engine.store_limits.txn.keys = MODEL_TX_KEYS;
+    game.model.now_ms = START;
+    time_passes(&game.talk.engine.store, START);
     for (size_t i = 0; i < MODEL_CLIENTS; i++) {
         reset(i);
     }
