@@ -52,6 +52,22 @@ void command_number(struct session *s, int rc, int64_t number)
     }
 }
 
+void command_text(struct session *s, const char *text)
+{
+    session_answer(s, s->proto->value(&s->out, slice_str(text)));
+}
+
+void command_integer(struct session *s, int64_t number)
+{
+    session_answer(s, s->proto->integer(&s->out, number));
+}
+
+void command_pair(struct session *s, const char *name, const char *text)
+{
+    command_text(s, name);
+    command_text(s, text);
+}
+
 void command_complain(struct session *s, const char *text)
 {
     session_complain(s, text);

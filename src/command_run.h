@@ -7,6 +7,8 @@
 
 #include "session.h"
 
+#define REDIS_VERSION "7.0.15" /* whose commands these are; clients choose by it what they send */
+
 /* Answers an error of the store. */
 void command_refuse(struct session *s, int err);
 
@@ -15,6 +17,11 @@ void command_done(struct session *s, int rc);
 
 /* Answers a number, or the error that rc is. */
 void command_number(struct session *s, int rc, int64_t number);
+
+/* Answers with text, a number, or as two answers a name and what belongs to it. */
+void command_text(struct session *s, const char *text);
+void command_integer(struct session *s, int64_t number);
+void command_pair(struct session *s, const char *name, const char *text);
 
 /* Answers an error in Redis's words, its code included, such as "ERR no such key". */
 void command_complain(struct session *s, const char *text);
@@ -127,12 +134,7 @@ COMMAND_FUNCTION(run_commit);
 COMMAND_FUNCTION(run_rollback);
 COMMAND_FUNCTION(run_outcome);
 
-/* command_server.c */
-COMMAND_FUNCTION(run_checkpoint);
-COMMAND_FUNCTION(run_backup);
-COMMAND_FUNCTION(run_ping);
-COMMAND_FUNCTION(run_quit);
-COMMAND_FUNCTION(run_help);
+/* command_client.c */
 COMMAND_FUNCTION(run_echo);
 COMMAND_FUNCTION(run_ping_message);
 COMMAND_FUNCTION(run_select);
@@ -140,6 +142,13 @@ COMMAND_FUNCTION(run_quit_ok);
 COMMAND_FUNCTION(run_reset);
 COMMAND_FUNCTION(run_hello);
 COMMAND_FUNCTION(run_client);
+
+/* command_server.c */
+COMMAND_FUNCTION(run_checkpoint);
+COMMAND_FUNCTION(run_backup);
+COMMAND_FUNCTION(run_ping);
+COMMAND_FUNCTION(run_quit);
+COMMAND_FUNCTION(run_help);
 COMMAND_FUNCTION(run_command);
 COMMAND_FUNCTION(run_info);
 COMMAND_FUNCTION(run_config);
