@@ -28,6 +28,7 @@ enum command_flag {
     COMMAND_ALONE = 16384,   /* cannot be queued */
     COMMAND_RUNS = 32768,    /* runs what was queued, as one commit */
     COMMAND_VALUE2 = 65536,  /* its second argument is a value, whatever follows */
+    COMMAND_GUEST = 131072,  /* runs before the client has said the password */
     COMMAND_GROWS = 4096,  /* the value that it writes may be longer than what it was given */
 };
 

@@ -1,11 +1,18 @@
 /* The commands on the connection: what it is called, what it speaks, and what is known of the others. */
+#include <assert.h>
+#include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "command_run.h"
 #include "err.h"
 #include "mem.h"
 
-#define NAME_MAX_BYTES 128 /* of a client's own name */
+#define NAME_MAX_BYTES 128 /* of what a client calls itself, or its library */
+#define CLIENT_NAMES "Client names"
+#define LINE_MAX_BYTES 1280 /* of what is told of one client: the names, two addresses, and numbers */
+#define LINE_STEPS 16       /* what it counts for in a session's share of a tick, in keys */
 
 void run_ping_message(struct session *s, const struct request *r)
 {
@@ -48,29 +55,86 @@ void run_reset(struct session *s, const struct request *r)
     session_answer(s, s->proto->status(&s->out, "RESET"));
 }
 
-/* Takes a client's own name; false after complaining. */
-static bool take_name(struct session *s, struct slice name)
+/* A copy of what a client calls itself or its library, ended by NUL; NULL after complaining. */
+static char *copy_name(struct session *s, struct slice name, const char *what)
 {
+    char text[160];
     for (size_t i = 0; i < name.len; i++) {
         if (name.data[i] < '!' || name.data[i] > '~') {
-            session_complain(s, "ERR Client names cannot contain spaces, newlines or special characters.");
-            return false;
+            snprintf(text, sizeof(text), "ERR %s cannot contain spaces, newlines or special characters.", what);
+            session_complain(s, text);
+            return NULL;
         }
     }
     if (name.len > NAME_MAX_BYTES) {
-        session_complain(s, "ERR Client names have at most 128 characters");
-        return false;
+        snprintf(text, sizeof(text), "ERR %s have at most %d characters", what, NAME_MAX_BYTES);
+        session_complain(s, text);
+        return NULL;
     }
     char *copy = mem_alloc(name.len + 1);
     if (copy == NULL) {
         session_error(s, ERR_FULL, "no memory for the name");
+        return NULL;
+    }
+    if (name.len > 0) {
+        memcpy(copy, name.data, name.len);
+    }
+    copy[name.len] = '\0';
+    return copy;
+}
+
+static bool take_name(struct session *s, struct slice name, const char *what, char **field)
+{
+    char *copy = copy_name(s, name, what);
+    if (copy == NULL) {
         return false;
     }
-    memcpy(copy, name.data, name.len);
-    copy[name.len] = '\0';
-    mem_free(s->name);
-    s->name = copy;
+    mem_free(*field);
+    *field = copy;
     return true;
+}
+
+/* --- AUTH and HELLO --- */
+
+static bool is_password(const struct session *s, struct slice said)
+{
+    const struct secret *password = s->engine->password;
+    return password == NULL || secret_is(password, said);
+}
+
+/* There is one user. False after complaining. */
+static bool log_in(struct session *s, struct slice user, struct slice said)
+{
+    if (!slice_equal(user, slice_str("default")) || !is_password(s, said)) {
+        session_complain(s, "WRONGPASS invalid username-password pair or user is disabled.");
+        return false;
+    }
+    s->decoder.guest = false;
+    return true;
+}
+
+void run_auth(struct session *s, const struct request *r)
+{
+    if (r->count > 2) {
+        command_complain_syntax(s);
+    } else if (r->count == 1 && s->engine->password == NULL) {
+        session_complain(s, "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
+                            "configuration is correct?");
+    } else if (log_in(s, r->count == 2 ? r->args[0] : slice_str("default"), r->args[r->count - 1])) {
+        command_done(s, 0);
+    }
+}
+
+void run_auth_line(struct session *s, const struct request *r)
+{
+    if (s->engine->password == NULL) {
+        session_error(s, ERR_DENIED, "this server has no password, and asks for none");
+    } else if (!is_password(s, r->args[0])) {
+        session_error(s, ERR_DENIED, "this is not the password");
+    } else {
+        s->decoder.guest = false;
+        command_done(s, 0);
+    }
 }
 
 /* HELLO's options; false after complaining. */
@@ -80,16 +144,18 @@ static bool read_hello_options(struct session *s, const struct request *r, struc
     for (size_t i = 1; i < r->count; i++) {
         size_t more = r->count - 1 - i;
         if (command_is_word(r->args[i], "AUTH") && more >= 2) {
-            session_complain(s, "WRONGPASS invalid username-password pair or user is disabled.");
-            return false;
-        }
-        if (!command_is_word(r->args[i], "SETNAME") || more < 1) {
+            if (!log_in(s, r->args[i + 1], r->args[i + 2])) {
+                return false;
+            }
+            i += 2;
+        } else if (command_is_word(r->args[i], "SETNAME") && more >= 1) {
+            *name = r->args[++i];
+        } else {
             int shown = r->args[i].len < 128 ? (int)r->args[i].len : 128;
             snprintf(text, sizeof(text), "ERR Syntax error in HELLO option '%.*s'", shown, r->args[i].data);
             session_complain(s, text);
             return false;
         }
-        *name = r->args[++i];
     }
     return true;
 }
@@ -121,7 +187,15 @@ void run_hello(struct session *s, const struct request *r)
         session_complain(s, "NOPROTO unsupported protocol version");
         return;
     }
-    if (!read_hello_options(s, r, &name) || (name.data != NULL && !take_name(s, name))) {
+    if (!read_hello_options(s, r, &name)) {
+        return;
+    }
+    if (session_is_guest(s)) {
+        session_complain(s, "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> "
+                            "option can be used to authenticate the client and select the RESP protocol version at the same time");
+        return;
+    }
+    if (name.data != NULL && !take_name(s, name, CLIENT_NAMES, &s->name)) {
         return;
     }
     s->proto = version == 3 ? &proto_resp3 : version == 2 ? &proto_resp2 : s->proto;
@@ -148,29 +222,378 @@ static void client_getname(struct session *s, const struct request *r)
 
 static void client_setname(struct session *s, const struct request *r)
 {
-    if (take_name(s, r->args[1])) {
+    if (take_name(s, r->args[1], CLIENT_NAMES, &s->name)) {
         command_done(s, 0);
     }
 }
 
 static void client_setinfo(struct session *s, const struct request *r)
 {
-    if (command_is_word(r->args[1], "LIB-NAME") || command_is_word(r->args[1], "LIB-VER")) {
-        command_done(s, 0); /* it is taken, and shown nowhere */
-    } else {
-        session_complain(s, "ERR Unrecognized option");
+    char text[192];
+    bool is_name = command_is_word(r->args[1], "LIB-NAME");
+    if (is_name || command_is_word(r->args[1], "LIB-VER")) {
+        if (take_name(s, r->args[2], is_name ? "lib-name" : "lib-ver", is_name ? &s->lib_name : &s->lib_version)) {
+            command_done(s, 0);
+        }
+        return;
     }
+    int shown = r->args[1].len < 128 ? (int)r->args[1].len : 128;
+    snprintf(text, sizeof(text), "ERR Unrecognized option '%.*s'", shown, r->args[1].data);
+    session_complain(s, text);
+}
+
+/* --- what is known of a client: a line of Redis's, whose fields for what this server has not are those of none --- */
+
+static const char *or_empty(const char *text)
+{
+    return text == NULL ? "" : text;
+}
+
+static void find_endpoint(const struct session *s, struct endpoint *end)
+{
+    *end = (struct endpoint){.fd = -1, .reads = true};
+    if (s->engine->find_endpoint != NULL) {
+        s->engine->find_endpoint(s, end);
+    }
+}
+
+static void write_flags(const struct session *s, const struct endpoint *end, char flags[8])
+{
+    size_t len = 0;
+    if (s->multi != NULL && s->multi->open) {
+        flags[len++] = 'x';
+    }
+    if (s->paused || s->stalled) {
+        flags[len++] = 'b';
+    }
+    if (end->is_unix) {
+        flags[len++] = 'U';
+    }
+    if (len == 0) {
+        flags[len++] = 'N';
+    }
+    flags[len] = '\0';
+}
+
+/* The command that it ran last, in small letters. */
+static void write_last_command(const struct session *s, char *name, size_t size)
+{
+    snprintf(name, size, "%s%s%s", s->command == NULL ? "NULL" : s->command->name, s->sub == NULL ? "" : "|", or_empty(s->sub));
+    for (char *at = name; s->command != NULL && *at != '\0'; at++) {
+        *at = (char)tolower((unsigned char)*at);
+    }
+}
+
+static size_t write_line(const struct session *s, char *line, size_t size)
+{
+    struct endpoint end;
+    char flags[8];
+    char command[48];
+    const struct multi *m = s->multi != NULL && s->multi->open ? s->multi : NULL;
+    size_t queued = m == NULL ? 0 : buf_len(&m->queue);
+    uint64_t now = s->engine->store.now_ms;
+    find_endpoint(s, &end);
+    write_flags(s, &end, flags);
+    write_last_command(s, command, sizeof(command));
+    int len = snprintf(
+        line, size,
+        "id=%" PRIu64 " addr=%s laddr=%s fd=%d name=%s age=%" PRIu64 " idle=%" PRIu64 " flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d"
+        " qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=%zu rbs=%zu rbp=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=%s%s cmd=%s"
+        " user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
+        s->id, end.address, end.local, end.fd, or_empty(s->name), (now - s->since_ms) / 1000, (now - s->active_ms) / 1000,
+        flags, m == NULL ? -1 : (int)m->count, buf_len(&s->in), s->in.cap - s->in.end, queued, s->out.cap, buf_len(&s->out), s->unsent,
+        sizeof(*s) + s->in.cap + s->out.cap + s->unsent + queued, end.reads ? "r" : "", end.writes ? "w" : "", command,
+        s->proto == &proto_resp3 ? 3 : 2, or_empty(s->lib_name), or_empty(s->lib_version));
+    assert(len > 0 && (size_t)len < size);
+    return (size_t)len;
 }
 
 static void client_info(struct session *s, const struct request *r)
 {
-    char text[320];
+    char line[LINE_MAX_BYTES];
     (void)r;
-    int len =
-        snprintf(text, sizeof(text), "id=%llu name=%s db=0 multi=%d resp=%d cmd=client|info\n",
-                 (unsigned long long)s->id, s->name == NULL ? "" : s->name,
-                 s->multi != NULL && s->multi->open ? (int)s->multi->count : -1, s->proto == &proto_resp3 ? 3 : 2);
-    session_answer(s, s->proto->report(&s->out, slice_of(text, (size_t)len)));
+    session_answer(s, s->proto->report(&s->out, slice_of(line, write_line(s, line, sizeof(line)))));
+}
+
+/* --- CLIENT LIST --- */
+
+/* Of clients whose end has begun nothing is told. */
+static bool is_listed(const struct session *s)
+{
+    return s->state == SESSION_OPEN;
+}
+
+/* Adds a client's line; a failure is that of the answer. */
+static int add_line(struct buf *lines, const struct session *at)
+{
+    char line[LINE_MAX_BYTES];
+    at->engine->store.steps += LINE_STEPS;
+    return buf_append(lines, line, write_line(at, line, sizeof(line)));
+}
+
+static void answer_lines(struct session *s, struct buf *lines, int rc)
+{
+    if (rc == ERR_TOOBIG) {
+        session_error(s, ERR_TOOBIG, "the list has more bytes than an answer may have (--answer-max); ask for some with ID");
+    } else {
+        struct slice text = buf_len(lines) == 0 ? slice_str("") : slice_of(buf_head(lines), buf_len(lines));
+        session_answer(s, rc < 0 ? rc : s->proto->report(&s->out, text));
+    }
+    buf_deinit(lines);
+}
+
+static void list_all(struct session *s)
+{
+    struct buf lines;
+    int rc = 0;
+    buf_init(&lines);
+    for (const struct session *at = s->engine->first; at != NULL && rc == 0; at = at->all_next) {
+        rc = is_listed(at) ? add_line(&lines, at) : 0;
+        rc = buf_len(&lines) > s->engine->limits.answer_bytes ? ERR_TOOBIG : rc;
+    }
+    answer_lines(s, &lines, rc);
+}
+
+/* One that was asked for by its ID. */
+struct wanted {
+    int64_t id;
+    size_t nth;
+    const struct session *found;
+};
+
+static int by_id(const void *a, const void *b)
+{
+    const struct wanted *x = a;
+    const struct wanted *y = b;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int by_nth(const void *a, const void *b)
+{
+    const struct wanted *x = a;
+    const struct wanted *y = b;
+    return x->nth < y->nth ? -1 : x->nth > y->nth;
+}
+
+/* Finds all of them in one walk: the sessions stand in the order of their IDs. */
+static void find_wanted(const struct engine *e, struct wanted *wanted, size_t count)
+{
+    const struct session *at = e->first;
+    qsort(wanted, count, sizeof(*wanted), by_id);
+    for (size_t i = 0; i < count; i++) {
+        while (at != NULL && (int64_t)at->id < wanted[i].id) {
+            at = at->all_next;
+        }
+        wanted[i].found = at != NULL && (int64_t)at->id == wanted[i].id && is_listed(at) ? at : NULL;
+    }
+    qsort(wanted, count, sizeof(*wanted), by_nth);
+}
+
+static void list_some(struct session *s, const struct slice *ids, size_t count)
+{
+    struct wanted wanted[COMMAND_ARGS_MAX];
+    struct buf lines;
+    int rc = 0;
+    for (size_t i = 0; i < count; i++) {
+        wanted[i] = (struct wanted){.nth = i};
+        if (!store_parse_integer(ids[i], &wanted[i].id)) {
+            session_complain(s, "ERR Invalid client ID");
+            return;
+        }
+    }
+    buf_init(&lines);
+    find_wanted(s->engine, wanted, count);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = wanted[i].found == NULL ? 0 : add_line(&lines, wanted[i].found);
+    }
+    answer_lines(s, &lines, rc);
+}
+
+enum client_type { TYPE_NORMAL, TYPE_OTHER, TYPE_WRONG };
+
+/* All clients are normal ones. TYPE_WRONG after complaining. */
+static enum client_type read_type(struct session *s, struct slice name)
+{
+    static const char *const others[] = {"SLAVE", "REPLICA", "MASTER", "PUBSUB"};
+    char text[192];
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (command_is_word(name, others[i])) {
+            return TYPE_OTHER;
+        }
+    }
+    if (command_is_word(name, "NORMAL")) {
+        return TYPE_NORMAL;
+    }
+    snprintf(text, sizeof(text), "ERR Unknown client type '%.*s'", name.len < 128 ? (int)name.len : 128, name.data);
+    session_complain(s, text);
+    return TYPE_WRONG;
+}
+
+static void client_list(struct session *s, const struct request *r)
+{
+    struct buf none;
+    if (r->count == 1) {
+        list_all(s);
+    } else if (r->count == 3 && command_is_word(r->args[1], "TYPE")) {
+        switch (read_type(s, r->args[2])) {
+        case TYPE_NORMAL:
+            list_all(s);
+            break;
+        case TYPE_OTHER:
+            buf_init(&none);
+            answer_lines(s, &none, 0);
+            break;
+        case TYPE_WRONG:
+        default:
+            break;
+        }
+    } else if (r->count > 2 && command_is_word(r->args[1], "ID")) {
+        list_some(s, r->args + 2, r->count - 2);
+    } else {
+        command_complain_syntax(s);
+    }
+}
+
+/* --- CLIENT KILL --- */
+
+struct victims {
+    int64_t id; /* 0: any */
+    struct slice address; /* of any length but 0: that one alone */
+    struct slice local;
+    bool none; /* no client is of the type asked for */
+    bool spares_me;
+};
+
+static bool is_victim(const struct victims *v, const struct session *at)
+{
+    struct endpoint end;
+    if (!is_listed(at) || v->none || (v->id != 0 && (int64_t)at->id != v->id)) {
+        return false;
+    }
+    if (v->address.data == NULL && v->local.data == NULL) {
+        return true;
+    }
+    find_endpoint(at, &end);
+    return (v->address.data == NULL || slice_equal(v->address, slice_str(end.address))) &&
+           (v->local.data == NULL || slice_equal(v->local, slice_str(end.local)));
+}
+
+/* Ends them; how many there were. */
+static int64_t kill_all(struct session *s, const struct victims *v)
+{
+    int64_t killed = 0;
+    for (struct session *at = s->engine->first; at != NULL; at = at->all_next) {
+        if ((at == s && v->spares_me) || !is_victim(v, at)) {
+            continue;
+        }
+        s->engine->store.steps += LINE_STEPS;
+        killed++;
+        if (at == s) {
+            s->ends = true; /* it gets this answer */
+        } else {
+            session_kill(at);
+        }
+    }
+    return killed;
+}
+
+/* One filter and its value; false after complaining. */
+static bool read_filter(struct session *s, struct victims *v, struct slice name, struct slice value)
+{
+    char text[192];
+    if (command_is_word(name, "ID")) {
+        if (!store_parse_integer(value, &v->id) || v->id < 1) {
+            session_complain(s, "ERR client-id should be greater than 0");
+            return false;
+        }
+    } else if (command_is_word(name, "TYPE")) {
+        enum client_type type = read_type(s, value);
+        v->none = v->none || type == TYPE_OTHER;
+        return type != TYPE_WRONG;
+    } else if (command_is_word(name, "ADDR")) {
+        v->address = value;
+    } else if (command_is_word(name, "LADDR")) {
+        v->local = value;
+    } else if (command_is_word(name, "USER")) {
+        if (!slice_equal(value, slice_str("default"))) {
+            snprintf(text, sizeof(text), "ERR No such user '%.*s'", value.len < 128 ? (int)value.len : 128, value.data);
+            session_complain(s, text);
+            return false;
+        }
+    } else if (command_is_word(name, "SKIPME") && (command_is_word(value, "YES") || command_is_word(value, "NO"))) {
+        v->spares_me = command_is_word(value, "YES");
+    } else {
+        command_complain_syntax(s);
+        return false;
+    }
+    return true;
+}
+
+static void client_kill(struct session *s, const struct request *r)
+{
+    struct victims v = {.spares_me = r->count > 2};
+    if (r->count == 2) {
+        v.address = r->args[1];
+        if (kill_all(s, &v) > 0) {
+            command_done(s, 0);
+        } else {
+            session_complain(s, "ERR No such client");
+        }
+        return;
+    }
+    for (size_t i = 1; i < r->count; i += 2) {
+        if (i + 1 == r->count) {
+            command_complain_syntax(s);
+            return;
+        }
+        if (!read_filter(s, &v, r->args[i], r->args[i + 1])) {
+            return;
+        }
+    }
+    command_integer(s, kill_all(s, &v));
+}
+
+/* --- CLIENT PAUSE, REPLY and the rest --- */
+
+static void client_pause(struct session *s, const struct request *r)
+{
+    int64_t ms;
+    enum pause pause = PAUSE_ALL;
+    if (r->count == 3 && command_is_word(r->args[2], "WRITE")) {
+        pause = PAUSE_WRITES;
+    } else if (r->count == 3 && !command_is_word(r->args[2], "ALL")) {
+        session_complain(s, "ERR CLIENT PAUSE mode must be WRITE or ALL");
+        return;
+    }
+    if (!store_parse_integer(r->args[1], &ms) || ms > INT64_MAX / 2) {
+        session_complain(s, "ERR timeout is not an integer or out of range");
+    } else if (ms < 0) {
+        session_complain(s, "ERR timeout is negative");
+    } else {
+        engine_pause(s->engine, pause, s->engine->store.now_ms + (uint64_t)ms);
+        command_done(s, 0);
+    }
+}
+
+static void client_unpause(struct session *s, const struct request *r)
+{
+    (void)r;
+    engine_unpause(s->engine);
+    command_done(s, 0);
+}
+
+static void client_reply(struct session *s, const struct request *r)
+{
+    if (command_is_word(r->args[1], "ON")) {
+        s->replies = REPLIES_ON;
+        command_done(s, 0);
+    } else if (command_is_word(r->args[1], "OFF")) {
+        s->replies = REPLIES_OFF;
+    } else if (command_is_word(r->args[1], "SKIP")) {
+        s->replies = s->replies == REPLIES_OFF ? REPLIES_OFF : REPLIES_SKIP_NEXT;
+    } else {
+        command_complain_syntax(s);
+    }
 }
 
 static void client_on_off(struct session *s, const struct request *r)
@@ -182,12 +605,64 @@ static void client_on_off(struct session *s, const struct request *r)
     }
 }
 
+static void client_help(struct session *s, const struct request *r)
+{
+    static const char *const lines[] = {
+        "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "GETNAME",
+        "    Return the name of the current connection.",
+        "ID",
+        "    Return the ID of the current connection.",
+        "INFO",
+        "    Return information about the current client connection.",
+        "KILL <ip:port>",
+        "    Kill connection made from <ip:port>.",
+        "KILL <option> <value> [<option> <value> [...]]",
+        "    Kill connections. Options are:",
+        "    * ADDR (<ip:port>|<unixsocket>:0)",
+        "    * LADDR (<ip:port>|<unixsocket>:0)",
+        "    * ID <client-id>",
+        "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+        "    * USER <username>",
+        "    * SKIPME (YES|NO): skip the current connection (default: yes).",
+        "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB) | ID <client-id> ...]",
+        "    Return information about client connections.",
+        "NO-EVICT (ON|OFF)",
+        "NO-TOUCH (ON|OFF)",
+        "    Accepted: nothing is evicted here.",
+        "PAUSE <timeout> [WRITE|ALL]",
+        "    Suspend all, or just write, clients for <timeout> milliseconds.",
+        "REPLY (ON|OFF|SKIP)",
+        "    Control the replies sent to the current connection.",
+        "SETINFO (LIB-NAME|LIB-VER) <text>",
+        "    Say which library the current connection is made by.",
+        "SETNAME <name>",
+        "    Assign the name <name> to the current connection.",
+        "UNPAUSE",
+        "    Stop the current client pause, resuming traffic.",
+        "HELP",
+        "    Prints this help.",
+    };
+    (void)r;
+    command_help_lines(s, lines, sizeof(lines) / sizeof(lines[0]));
+}
+
 void run_client(struct session *s, const struct request *r)
 {
     static const struct subcommand subs[] = {
-        {"ID", 0, 0, client_id},           {"GETNAME", 0, 0, client_getname}, {"SETNAME", 1, 1, client_setname},
-        {"SETINFO", 2, 2, client_setinfo}, {"INFO", 0, 0, client_info},       {"NO-EVICT", 1, 1, client_on_off},
+        {"ID", 0, 0, client_id},
+        {"GETNAME", 0, 0, client_getname},
+        {"SETNAME", 1, 1, client_setname},
+        {"SETINFO", 2, 2, client_setinfo},
+        {"INFO", 0, 0, client_info},
+        {"LIST", 0, COMMAND_ARGS_MAX, client_list},
+        {"KILL", 1, COMMAND_ARGS_MAX, client_kill},
+        {"PAUSE", 1, 2, client_pause},
+        {"UNPAUSE", 0, 0, client_unpause},
+        {"REPLY", 1, 1, client_reply},
+        {"NO-EVICT", 1, 1, client_on_off},
         {"NO-TOUCH", 1, 1, client_on_off},
+        {"HELP", 0, 0, client_help},
     };
     command_run_sub(s, r, subs, sizeof(subs) / sizeof(subs[0]));
 }

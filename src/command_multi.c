@@ -176,7 +176,9 @@ static void run_queued(struct session *s, size_t *at)
 static bool run_queue(struct session *s, size_t mark)
 {
     size_t at = 0;
-    session_answer(s, s->proto->array(&s->out, s->multi->count));
+    if (s->replies != REPLIES_OFF) { /* what follows a queued CLIENT REPLY ON stands alone */
+        session_answer(s, s->proto->array(&s->out, s->multi->count));
+    }
     s->engine->store.steps += s->multi->count * 16;
     for (size_t i = 0; i < s->multi->count && !s->scope_failed && s->state == SESSION_OPEN; i++) {
         run_queued(s, &at);

@@ -108,6 +108,14 @@ int command_scope_close(struct session *s, bool own, int rc)
     return store_commit(&s->engine->store, &s->engine->single);
 }
 
+void command_help_lines(struct session *s, const char *const *lines, size_t count)
+{
+    session_answer(s, s->proto->array(&s->out, count));
+    for (size_t i = 0; i < count; i++) {
+        session_answer(s, s->proto->status(&s->out, lines[i]));
+    }
+}
+
 void command_run_sub(struct session *s, const struct request *r, const struct subcommand *subs, size_t count)
 {
     char text[256];
@@ -116,6 +124,7 @@ void command_run_sub(struct session *s, const struct request *r, const struct su
             continue;
         }
         if (r->count - 1 >= subs[i].args_min && r->count - 1 <= subs[i].args_max) {
+            s->sub = r->command == s->command ? subs[i].name : NULL; /* not of a command that EXEC runs */
             subs[i].run(s, r);
             return;
         }

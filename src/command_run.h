@@ -48,6 +48,9 @@ struct subcommand {
     void (*run)(struct session *s, const struct request *r); /* args[0] is its name */
 };
 
+/* Answers what its HELP says. */
+void command_help_lines(struct session *s, const char *const *lines, size_t count);
+
 /* Runs the one that args[0] names, or complains. */
 void command_run_sub(struct session *s, const struct request *r, const struct subcommand *subs, size_t count);
 
@@ -140,6 +143,8 @@ COMMAND_FUNCTION(run_ping_message);
 COMMAND_FUNCTION(run_select);
 COMMAND_FUNCTION(run_quit_ok);
 COMMAND_FUNCTION(run_reset);
+COMMAND_FUNCTION(run_auth);
+COMMAND_FUNCTION(run_auth_line);
 COMMAND_FUNCTION(run_hello);
 COMMAND_FUNCTION(run_client);
 
@@ -159,6 +164,7 @@ COMMAND_FUNCTION(run_function);
 #ifdef TXKV_FAULTS
 COMMAND_FUNCTION(run_lastseq);
 COMMAND_FUNCTION(run_snapshot);
+COMMAND_FUNCTION(run_debug);
 #endif
 
 #endif

@@ -207,7 +207,9 @@ static void report_server(struct session *s, struct report *to)
 
 static void report_clients(struct session *s, struct report *to)
 {
-    report(to, "connected_clients:%llu\r\nblocked_clients:0\r\n", (unsigned long long)s->engine->sessions_now);
+    const struct engine *e = s->engine;
+    report(to, "connected_clients:%llu\r\nblocked_clients:%zu\r\n", (unsigned long long)e->sessions_now,
+           e->paused + e->blocked);
 }
 
 static void report_memory(struct session *s, struct report *to)

@@ -316,6 +316,46 @@ bool conn_is_local(const struct sockaddr *address)
     return address->sa_family == AF_UNIX;
 }
 
+/* An address as Redis writes it. */
+static void write_address(const struct sockaddr *address, char text[ENDPOINT_ADDRESS_MAX])
+{
+    char name[INET6_ADDRSTRLEN] = "?";
+    if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const void *)address;
+        uv_ip6_name(in, name, sizeof(name));
+        snprintf(text, ENDPOINT_ADDRESS_MAX, "[%s]:%u", name, (unsigned)ntohs(in->sin6_port));
+    } else {
+        const struct sockaddr_in *in = (const void *)address;
+        uv_ip4_name(in, name, sizeof(name));
+        snprintf(text, ENDPOINT_ADDRESS_MAX, "%s:%u", name, (unsigned)ntohs(in->sin_port));
+    }
+}
+
+/* The addresses are asked for here, not kept: few clients are ever looked at. */
+void conn_find_endpoint(const struct session *s, struct endpoint *end)
+{
+    const struct conn *c = (const struct conn *)s;
+    struct sockaddr_storage address;
+    int len = sizeof(address);
+    uv_os_fd_t fd;
+    end->fd = uv_fileno(&c->handle, &fd) < 0 ? -1 : fd;
+    end->reads = c->reading;
+    end->writes = c->writing;
+    end->is_unix = c->handle.type != UV_TCP;
+    if (end->is_unix) {
+        snprintf(end->address, sizeof(end->address), "%s:0", c->server->unix_path);
+        memcpy(end->local, end->address, sizeof(end->local));
+        return;
+    }
+    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&address, &len) == 0) {
+        write_address((const struct sockaddr *)&address, end->address);
+    }
+    len = sizeof(address);
+    if (uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&address, &len) == 0) {
+        write_address((const struct sockaddr *)&address, end->local);
+    }
+}
+
 static bool is_stranger(struct conn *c)
 {
     struct sockaddr_storage address;
@@ -376,8 +416,8 @@ struct conn *conn_accept(struct server *server, uv_stream_t *listener)
         char text[96];
         snprintf(text, sizeof(text), "all %zu connections are in use (--max-connections); try later", server->conn_max);
         turn_away(c, ERR_FULL, text);
-    } else if (is_stranger(c)) {
-        turn_away(c, ERR_DENIED, "this server takes connections of its own machine only");
+    } else if (server->engine.password == NULL && is_stranger(c)) {
+        turn_away(c, ERR_DENIED, "this server takes connections of its own machine only, as it has no password (--password-file)");
     } else {
         conn_after_tick(&c->session);
     }

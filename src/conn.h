@@ -48,6 +48,9 @@ struct conn {
  * server's limit of connections, or from a stranger, the client gets an error and is closed. */
 struct conn *conn_accept(struct server *server, uv_stream_t *listener);
 
+/* Where its client is, as the engine asks for it. */
+void conn_find_endpoint(const struct session *s, struct endpoint *end);
+
 /* The tick has run the session: sends, and decides what is next. */
 void conn_after_tick(struct session *s);
 

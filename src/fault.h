@@ -40,7 +40,9 @@
     X(outcome_not_recorded, "what became of a transaction with an ID is not written down")                             \
     X(outcome_not_in_checkpoint, "a checkpoint leaves out what became of transactions")                                \
     X(scan_forgets_growth, "SCAN counts the buckets of a table upwards")                                               \
-    X(listing_blurred, "KEYS lists what there is when the turn of a bucket comes")
+    X(listing_blurred, "KEYS lists what there is when the turn of a bucket comes")                                     \
+    X(password_not_asked, "who has not said the password is served")                                                   \
+    X(pause_not_kept, "commands run although clients are paused")
 
 /* Places in the way of a commit, and of a checkpoint, at which a test can end the process: X(name). */
 #define CRASH_TABLE(X)                                                                                                 \

@@ -30,6 +30,8 @@ static const struct option_row rows[] = {
      "address to listen on; may be given several times (default 127.0.0.1 and ::1)"},
     {"port", "PORT", KIND_NUMBER, FIELD(port), 0, 65535, "8888", "port to listen on; 0 picks a free one"},
     {"unix", "PATH", KIND_PATH, FIELD(unix_path), 1, 100, NULL, "listen on a Unix socket at PATH too"},
+    {"password-file", "FILE", KIND_PATH, FIELD(password_file), 1, 4000, NULL,
+     "the first line of FILE is a password that every client must say; clients of other machines are served then"},
     {"data", "DIR", KIND_PATH, FIELD(data), 1, 4000, NULL,
      "keep all commits in DIR, which is made where there is none (default: memory only)"},
     {"sync", "WHEN", KIND_SYNC, FIELD(sync), 0, 0, "commit",

@@ -14,6 +14,7 @@ struct options {
     size_t bind_count;
     size_t port; /* 0 = one that is free */
     const char *unix_path;
+    const char *password_file; /* NULL: no password, and strangers are refused */
     bool serializable; /* what a bare BEGIN opens */
     bool quiet_transactions;
     const char *data; /* directory for the log and checkpoints; NULL: memory only */

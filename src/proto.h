@@ -28,6 +28,9 @@ enum proto_kind { PROTO_TEXT = 1, PROTO_RESP = 2 };
 
 #define PROTO_INLINE_MAX ((size_t)65536) /* bytes of a line on a connection of RESP, as Redis has it */
 
+#define PROTO_GUEST_WORDS 10    /* of a request of a guest, its verb included */
+#define PROTO_GUEST_BYTES 16384 /* of each of them; and of a line of the text protocol */
+
 /* One request as the stream holds it. */
 struct raw_request {
     struct slice verb;
@@ -53,6 +56,7 @@ struct decoder {
     bool skipping;     /* inside an over-long line */
     bool no_memory;    /* the line is skipped because no memory was left for it */
     bool began;        /* a line has been decoded */
+    bool guest;        /* whoever sends this has still to say the password: little is taken */
     char verb[16];     /* first bytes of the over-long line, or of the verb of an over-long request */
     size_t verb_len;
     /* RESP; all but the last mean something only while scanned is above 0 (bytes that hold whole words) or it skips. */

@@ -96,7 +96,8 @@ static enum decoded broken(struct raw_request *out, const char *why, char got)
 }
 
 /* Reads the line that announces a word: DECODED_REQUEST, DECODED_MORE or DECODED_BROKEN. */
-static enum decoded read_bulk(const char *at, const char *end, struct length *length, struct raw_request *out)
+static enum decoded read_bulk(const struct decoder *d, const char *at, const char *end, struct length *length,
+                              struct raw_request *out)
 {
     if (at == end) {
         return DECODED_MORE;
@@ -110,6 +111,9 @@ static enum decoded read_bulk(const char *at, const char *end, struct length *le
     }
     if (found == FOUND_WRONG || length->number < 0 || length->number > BULK_MAX) {
         return broken(out, "invalid bulk length", 0);
+    }
+    if (d->guest && length->number > PROTO_GUEST_BYTES) {
+        return broken(out, "unauthenticated bulk length", 0);
     }
     return DECODED_REQUEST;
 }
@@ -156,7 +160,7 @@ static enum decoded skip(struct decoder *d, struct slice bytes, size_t at, struc
             return end_of_long_request(d, at, out);
         }
         struct length length;
-        enum decoded what = read_bulk(bytes.data + at, bytes.data + bytes.len, &length, out);
+        enum decoded what = read_bulk(d, bytes.data + at, bytes.data + bytes.len, &length, out);
         if (what == DECODED_BROKEN) {
             return what;
         }
@@ -214,7 +218,7 @@ static enum decoded decode_words(struct decoder *d, struct slice bytes, size_t l
     size_t longest = line_max + LENGTHS_BYTES > REQUEST_MIN_MAX ? line_max + LENGTHS_BYTES : REQUEST_MIN_MAX;
     while (d->left > 0) {
         struct length length;
-        enum decoded what = read_bulk(bytes.data + at, end, &length, out);
+        enum decoded what = read_bulk(d, bytes.data + at, end, &length, out);
         if (what != DECODED_REQUEST) {
             return what == DECODED_MORE ? wait_for(d, at, bytes.len + 1) : what;
         }
@@ -252,6 +256,9 @@ static enum decoded decode_counted(struct decoder *d, struct slice bytes, size_t
     }
     if (found == FOUND_WRONG || length.number > INT32_MAX) {
         return broken(out, "invalid multibulk length", 0);
+    }
+    if (d->guest && length.number > PROTO_GUEST_WORDS) {
+        return broken(out, "unauthenticated multibulk length", 0);
     }
     size_t header = (size_t)(length.next - bytes.data);
     if (length.number <= 0) {

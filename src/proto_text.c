@@ -129,6 +129,7 @@ static enum decoded decode(struct decoder *d, struct slice bytes, size_t line_ma
             return DECODED_FOREIGN;
         }
     }
+    line_max = d->guest && line_max > PROTO_GUEST_BYTES ? PROTO_GUEST_BYTES : line_max;
     const char *from = bytes.data + d->scanned;
     const char *lf = bytes.len > d->scanned ? memchr(from, '\n', bytes.len - d->scanned) : NULL;
     if (lf == NULL) {

@@ -84,6 +84,40 @@ static void follow_clock(struct server *server)
     }
 }
 
+/* --- pauses --- */
+
+static void wake_session(struct session *s)
+{
+    tick_add(&((struct conn *)s)->server->tick, s);
+}
+
+static void on_pause_over(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    server_tell_time(server);
+    engine_unpause(&server->engine);
+    keep_awake(server, true);
+}
+
+/* A timer for the end of the pause that there is now. */
+static void keep_pause(struct server *server)
+{
+    const struct engine *e = &server->engine;
+    uint64_t due = e->pause == PAUSE_NONE ? 0 : e->pause_until_ms;
+    uint64_t now = e->store.now_ms;
+    if (due == server->pause_due) {
+        return;
+    }
+    server->pause_due = due;
+    if (due == 0) {
+        uv_timer_stop(&server->pause);
+    } else {
+        uv_timer_start(&server->pause, on_pause_over, due > now ? due - now : 0, 0);
+    }
+}
+
+/* --- the tick, and what follows it --- */
+
 static void on_check(uv_check_t *check)
 {
     struct server *server = check->data;
@@ -97,6 +131,7 @@ static void on_check(uv_check_t *check)
     if (server->has_keeper) {
         more = keeper_pump(&server->keeper) || more;
     }
+    keep_pause(server);
     keep_awake(server, more || !tick_is_idle(&server->tick));
 }
 
@@ -105,7 +140,7 @@ static void on_check(uv_check_t *check)
 static void close_handles(struct server *server)
 {
     uv_handle_t *handles[] = {(uv_handle_t *)&server->check, (uv_handle_t *)&server->idle, (uv_handle_t *)&server->timer,
-                              (uv_handle_t *)&server->sigint, (uv_handle_t *)&server->sigterm};
+                              (uv_handle_t *)&server->pause, (uv_handle_t *)&server->sigint, (uv_handle_t *)&server->sigterm};
     for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++) {
         if (!uv_is_closing(handles[i])) {
             uv_close(handles[i], NULL);
@@ -172,6 +207,7 @@ static void on_signal(uv_signal_t *handle, int number)
         return;
     }
     server->stopping = true;
+    server->engine.stopping = true;
     server->stop_at_ms = uv_now(&server->loop) + STOP_PATIENCE_MS;
     close_listeners(server);
     for (struct conn *c = server->conns; c != NULL; c = c->next) {
@@ -423,6 +459,22 @@ static size_t connections_allowed(const struct options *o)
     return wanted < room ? wanted : room;
 }
 
+/* The password, where there is one. */
+static int read_password(struct server *server)
+{
+    char why[128];
+    const char *path = server->options->password_file;
+    if (path == NULL) {
+        return 0;
+    }
+    if (secret_read(&server->password, path, why, sizeof(why)) < 0) {
+        fprintf(stderr, "txkv-server: --password-file %s: %s\n", path, why);
+        return -1;
+    }
+    server->engine.password = &server->password;
+    return 0;
+}
+
 static int init_engine(struct server *server)
 {
     const struct options *o = server->options;
@@ -439,6 +491,8 @@ static int init_engine(struct server *server)
     e->quiet_transactions = o->quiet_transactions;
     e->binary = o->data != NULL;
     e->wall_us = wall_us;
+    e->wake = wake_session;
+    e->find_endpoint = conn_find_endpoint;
     e->started_us = wall_us();
     return 0;
 }
@@ -454,9 +508,10 @@ static int init_loop(struct server *server)
     uv_check_init(&server->loop, &server->check);
     uv_idle_init(&server->loop, &server->idle);
     uv_timer_init(&server->loop, &server->timer);
+    uv_timer_init(&server->loop, &server->pause);
     uv_signal_init(&server->loop, &server->sigint);
     uv_signal_init(&server->loop, &server->sigterm);
-    server->check.data = server->timer.data = server->sigint.data = server->sigterm.data = server;
+    server->check.data = server->timer.data = server->pause.data = server->sigint.data = server->sigterm.data = server;
     server->partial.after_ms = o->partial_seconds * 1000;
     server->unread.after_ms = o->unread_seconds * 1000;
     server->tx_idle.after_ms = o->tx_idle_seconds * 1000;
@@ -536,7 +591,7 @@ int server_run(const struct options *options)
     if (init_engine(&server) < 0) {
         return 1;
     }
-    if (init_loop(&server) < 0) {
+    if (read_password(&server) < 0 || init_loop(&server) < 0) {
         goto fail_engine;
     }
     if (start_durability(&server) < 0 || listen_all(&server, where, sizeof(where)) < 0) {

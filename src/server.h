@@ -18,6 +18,7 @@ struct server {
     const struct options *options; /* borrowed */
     struct engine engine;
     struct tick tick;
+    struct secret password;     /* with --password-file */
     struct disk_dir data;       /* with --data */
     struct committer committer; /* with --data */
     struct keeper keeper;       /* with --data, or --backup-dir */
@@ -38,6 +39,8 @@ struct server {
     uv_check_t check;    /* runs the tick, after all reads of a turn */
     uv_idle_t idle;      /* active while there is work, so that the loop does not sleep */
     uv_timer_t timer;    /* looks at the deadlines */
+    uv_timer_t pause;    /* ends a pause of the clients */
+    uint64_t pause_due;  /* the engine's time for that, as the timer has it; 0: it is not running */
     uv_signal_t sigint;
     uv_signal_t sigterm;
     struct conn *conns; /* all of them */

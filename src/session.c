@@ -9,6 +9,11 @@
 
 #define SMALL_ANSWER 640 /* bytes that any answer but a value fits into */
 
+static void wake_nobody(struct session *s)
+{
+    (void)s;
+}
+
 int engine_init(struct engine *e)
 {
     *e = (struct engine){
@@ -17,6 +22,7 @@ int engine_init(struct engine *e)
                    .answer_bytes = (size_t)8 << 20,
                    .pending_bytes = (size_t)1 << 20},
         .plain_mode = TXN_PLAIN,
+        .wake = wake_nobody,
     };
     txn_init(&e->single);
     return store_init(&e->store, &e->store_limits, STORE_PARTITION_BITS);
@@ -47,6 +53,13 @@ static void wait_for_journal(struct session *s)
     e->waiting = s;
 }
 
+static void end_pause_of(struct session *s)
+{
+    s->engine->paused -= s->paused ? 1 : 0;
+    s->paused = false;
+    session_stall(s);
+}
+
 void session_unwait(struct session *s)
 {
     if (s->errand != NULL) {
@@ -54,6 +67,7 @@ void session_unwait(struct session *s)
         s->errand = NULL;
     }
     command_forget_listing(s);
+    end_pause_of(s);
     if (!s->waits) {
         return;
     }
@@ -163,9 +177,48 @@ static size_t record_bytes(const struct session *s, const struct request *r)
     return command_queues(s, r) ? 0 : session_record_bytes(s, r);
 }
 
+/* --- pauses --- */
+
+static bool is_for_guests(const struct request *r)
+{
+    return r->error == 0 && r->command->flags & COMMAND_GUEST;
+}
+
+/* What is refused is refused at once: nothing is run for it. */
+static bool waits_for_pause(const struct session *s, const struct request *r)
+{
+    enum pause pause = s->engine->pause;
+    return pause != PAUSE_NONE && r->error == 0 && (!session_is_guest(s) || is_for_guests(r)) &&
+           (pause == PAUSE_ALL || record_bytes(s, r) > 0) && !FAULT(pause_not_kept);
+}
+
+void engine_pause(struct engine *e, enum pause pause, uint64_t until_ms)
+{
+    e->pause = pause > e->pause ? pause : e->pause;
+    e->pause_until_ms = until_ms > e->pause_until_ms ? until_ms : e->pause_until_ms;
+}
+
+void engine_unpause(struct engine *e)
+{
+    e->pause = PAUSE_NONE;
+    e->pause_until_ms = 0;
+    for (struct session *s = e->first; s != NULL && e->paused > 0; s = s->all_next) {
+        if (s->paused) {
+            end_pause_of(s);
+            e->wake(s);
+        }
+    }
+}
+
 bool session_admits(struct session *s, const struct request *r)
 {
-    size_t bytes = record_bytes(s, r);
+    if (waits_for_pause(s, r)) {
+        s->engine->paused++;
+        s->paused = true;
+        s->stalled = true;
+        return false;
+    }
+    size_t bytes = s->engine->store.journal == NULL ? 0 : record_bytes(s, r);
     if (bytes == 0 || journal_admit(s->engine->store.journal, bytes) != JOURNAL_LATER) {
         return true; /* where there is no space, session_run says so */
     }
@@ -214,9 +267,11 @@ void errand_done(struct errand *errand, int err, const char *text, void (*wake)(
 {
     struct session *s = errand->session;
     if (s != NULL) {
+        bool silent = s->replies == REPLIES_OFF || s->replies == REPLIES_SKIP;
         s->errand = NULL;
         session_stall(s);
-        if ((text == NULL ? s->proto->ok(&s->out) : s->proto->error(&s->out, err, text)) < 0) {
+        s->replies = s->replies == REPLIES_SKIP ? REPLIES_ON : s->replies;
+        if (!silent && (text == NULL ? s->proto->ok(&s->out) : s->proto->error(&s->out, err, text)) < 0) {
             s->state = SESSION_BROKEN;
         }
         wake(s, arg);
@@ -228,6 +283,12 @@ void session_init(struct session *s, struct engine *engine)
 {
     *s = (struct session){.engine = engine, .proto = &proto_text, .id = ++engine->sessions};
     engine->sessions_now++;
+    s->decoder.guest = engine->password != NULL;
+    s->since_ms = engine->store.now_ms;
+    s->active_ms = engine->store.now_ms;
+    s->all_prev = engine->last;
+    *(engine->last != NULL ? &engine->last->all_next : &engine->first) = s;
+    engine->last = s;
     buf_init(&s->in);
     buf_init(&s->out);
     txn_init(&s->txn);
@@ -239,6 +300,10 @@ void session_deinit(struct session *s)
     session_unwait(s);
     session_reset(s);
     s->engine->sessions_now--;
+    *(s->all_prev != NULL ? &s->all_prev->all_next : &s->engine->first) = s->all_next;
+    *(s->all_next != NULL ? &s->all_next->all_prev : &s->engine->last) = s->all_prev;
+    mem_free(s->lib_name);
+    mem_free(s->lib_version);
     buf_deinit(&s->in);
     buf_deinit(&s->out);
 }
@@ -249,6 +314,12 @@ void session_reset(struct session *s)
     command_forget_multi(s);
     mem_free(s->name);
     s->name = NULL;
+    s->replies = REPLIES_ON;
+    if (s->engine->password != NULL) {
+        s->decoder.guest = true;
+        s->decoder.scanned = 0; /* what has come of a further request is judged again */
+        s->more = true;
+    }
 }
 
 size_t session_pending(const struct session *s)
@@ -376,6 +447,42 @@ static void run_command(struct session *s, const struct request *r, size_t mark)
     s->last_seq = st->seq != before ? st->seq : s->last_seq;
 }
 
+/* All that one who has not said the password gets. */
+static void refuse_guest(struct session *s, const struct request *r)
+{
+    char why[448];
+    if (s->proto->kind == PROTO_TEXT) {
+        session_error(s, ERR_DENIED, "this server has a password, which comes first: AUTH password");
+    } else if (r->error < 0) {
+        command_explain(r, &s->engine->limits.command, why, sizeof(why));
+        session_error(s, r->error, why);
+    } else {
+        session_complain(s, "NOAUTH Authentication required.");
+    }
+}
+
+/* Whether the answer that is written now is one that the client wants. `before` is what it wanted when the request came. */
+static bool is_unwanted(const struct session *s, enum replies before)
+{
+    return (before == REPLIES_OFF || before == REPLIES_SKIP) && s->replies != REPLIES_ON;
+}
+
+/* What is left to do of a request that changed, or found changed, what its client gets. */
+static __attribute__((noinline)) void end_request(struct session *s, enum replies before, size_t mark)
+{
+    if (is_unwanted(s, before)) {
+        buf_truncate(&s->out, mark);
+    }
+    if (s->replies == REPLIES_SKIP_NEXT) {
+        s->replies = REPLIES_SKIP;
+    } else if (s->replies == REPLIES_SKIP && s->errand == NULL && s->listing == NULL) {
+        s->replies = REPLIES_ON;
+    }
+    if (s->ends) {
+        session_close(s);
+    }
+}
+
 /* Makes room for an answer other than a value, so that nothing else can fail; false without memory. */
 static bool begin_answer(struct session *s)
 {
@@ -388,20 +495,24 @@ static bool begin_answer(struct session *s)
 }
 
 /* Of an answer that began at mark. */
-static void end_answer(struct session *s, size_t mark)
+static void end_answer(struct session *s, enum replies before, size_t mark)
 {
     if (s->answer_failed) {
         buf_truncate(&s->out, mark);
         session_error(s, ERR_FULL, "no memory for the answer");
+    }
+    if (before != REPLIES_ON || s->replies != REPLIES_ON || s->ends) {
+        end_request(s, before, mark);
     }
 }
 
 void session_list(struct session *s)
 {
     size_t mark = buf_len(&s->out);
+    enum replies before = s->replies;
     if (begin_answer(s)) {
         command_continue(s);
-        end_answer(s, mark);
+        end_answer(s, before, mark);
     }
 }
 
@@ -411,7 +522,12 @@ void session_run(struct session *s, const struct request *r)
     if (!begin_answer(s)) {
         return;
     }
-    if (s->multi != NULL && command_queues(s, r)) {
+    enum replies before = s->replies;
+    s->command = r->command;
+    s->sub = NULL;
+    if (session_is_guest(s) && !is_for_guests(r) && !FAULT(password_not_asked)) {
+        refuse_guest(s, r);
+    } else if (s->multi != NULL && command_queues(s, r)) {
         command_queue(s, r);
     } else if (s->txn.state == TXN_FAILED) {
         run_failed(s, r);
@@ -423,12 +539,13 @@ void session_run(struct session *s, const struct request *r)
     } else {
         run_command(s, r, mark);
     }
-    end_answer(s, mark);
+    end_answer(s, before, mark);
 }
 
 void session_run_queued(struct session *s, const struct request *r)
 {
     size_t mark = buf_len(&s->out);
+    enum replies before = s->replies;
     if (buf_reserve(&s->out, SMALL_ANSWER) == NULL) {
         s->scope_failed = true;
         return;
@@ -442,6 +559,8 @@ void session_run_queued(struct session *s, const struct request *r)
     if (s->answer_failed) {
         buf_truncate(&s->out, mark);
         s->scope_failed = true;
+    } else if (is_unwanted(s, before)) {
+        buf_truncate(&s->out, mark);
     }
 }
 
@@ -451,6 +570,13 @@ void session_close(struct session *s)
     command_forget_listing(s);
     command_forget_multi(s);
     store_rollback(&s->engine->store, &s->txn);
+}
+
+void session_kill(struct session *s)
+{
+    session_close(s);
+    s->state = SESSION_BROKEN;
+    s->engine->wake(s);
 }
 
 bool session_give_up(struct session *s)
@@ -468,7 +594,8 @@ bool session_give_up(struct session *s)
 
 void session_refuse(struct session *s, const struct raw_request *raw)
 {
-    if (buf_reserve(&s->out, SMALL_ANSWER) == NULL || s->proto->refusal(&s->out, raw) < 0) {
+    bool silent = s->replies == REPLIES_OFF || s->replies == REPLIES_SKIP;
+    if (!silent && (buf_reserve(&s->out, SMALL_ANSWER) == NULL || s->proto->refusal(&s->out, raw) < 0)) {
         s->state = SESSION_BROKEN;
         return;
     }

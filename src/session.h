@@ -6,6 +6,7 @@
 
 #include "command.h"
 #include "multi.h"
+#include "secret.h"
 #include "store.h"
 
 struct session_limits {
@@ -26,6 +27,21 @@ struct errand {
     struct errand *next;
 };
 
+/* Which commands wait until a pause is over. */
+enum pause { PAUSE_NONE, PAUSE_WRITES, PAUSE_ALL };
+
+#define ENDPOINT_ADDRESS_MAX 128 /* bytes of an address as text, its NUL included */
+
+/* Where a client is, which is for whoever owns its session to know. */
+struct endpoint {
+    char address[ENDPOINT_ADDRESS_MAX]; /* 127.0.0.1:1234, [::1]:1234, or /path:0 */
+    char local[ENDPOINT_ADDRESS_MAX];   /* of the server */
+    int fd;                          /* -1: none */
+    bool is_unix;
+    bool reads;  /* more of it is waited for */
+    bool writes; /* answers wait for it */
+};
+
 /* What all sessions of a server share. */
 struct engine {
     struct store store;
@@ -38,6 +54,15 @@ struct engine {
     enum txn_mode plain_mode; /* what a bare BEGIN opens */
     bool quiet_transactions;  /* BEGIN, COMMIT and ROLLBACK that succeed are not answered */
     bool binary;              /* values may hold CR or LF: they came by RESP, or from the disk */
+    const struct secret *password; /* borrowed; NULL: anybody who can connect is served */
+    struct session *first;    /* all sessions, oldest first */
+    struct session *last;
+    enum pause pause;
+    uint64_t pause_until_ms;  /* by the store's clock: when whoever runs the engine calls engine_unpause */
+    size_t paused;            /* sessions that wait for it */
+    bool stopping;            /* what waits out a pause will never run */
+    void (*wake)(struct session *s); /* gives a session to the tick although nothing has come; at first nothing does */
+    void (*find_endpoint)(const struct session *s, struct endpoint *end); /* NULL: they have none */
     struct txn single;        /* of a command that makes several changes outside of a transaction */
     int64_t (*wall_us)(void); /* the time of day, since 1970; NULL: always 0 */
     int64_t started_us;       /* by it */
@@ -64,6 +89,14 @@ struct hold {
 
 #define SESSION_HOLDS_MAX 2 /* batches that are not durable: one on its way, one being filled */
 
+/* Which answers a client wants: CLIENT REPLY. */
+enum replies {
+    REPLIES_ON,
+    REPLIES_OFF,
+    REPLIES_SKIP_NEXT, /* not that of the next request */
+    REPLIES_SKIP,      /* not that of the request that runs */
+};
+
 struct session {
     struct engine *engine;
     const struct proto *proto;
@@ -73,8 +106,9 @@ struct session {
     uint64_t out_base; /* bytes that were ever consumed from `out` */
     struct hold holds[SESSION_HOLDS_MAX];
     unsigned hold_count;
-    bool stalled;             /* it runs nothing: `blocked`, or it waits for its errand or its listing */
+    bool stalled;             /* it runs nothing: `blocked`, `paused`, or it waits for its errand or its listing */
     bool blocked;             /* its next request waits for room in the journal */
+    bool paused;              /* its next request waits for the end of a pause */
     bool waits;               /* stands in the engine's list */
     struct errand *errand;    /* NULL, or what it waits for to be done */
     struct listing *listing;  /* owned; NULL, or the answer that it makes, a slice in each tick */
@@ -88,6 +122,16 @@ struct session {
     struct multi *multi;      /* owned; NULL without MULTI and WATCH */
     uint64_t id;
     char *name;               /* owned; that the client gave itself, or NULL */
+    char *lib_name;           /* owned; of the client's library, or NULL */
+    char *lib_version;
+    const struct command *command; /* last run; NULL where there was none of its name */
+    const char *sub;          /* of it; or NULL */
+    uint64_t since_ms;        /* when it began */
+    uint64_t active_ms;       /* when it last had its turn */
+    struct session *all_prev; /* in the engine's list of all */
+    struct session *all_next;
+    enum replies replies;
+    bool ends;                /* it is closed when its request has been answered */
     bool in_ended;  /* the client sends nothing more */
     bool answer_failed;       /* an answer did not fit into memory */
     size_t unsent;            /* bytes handed to the kernel's queue by the owner and not taken yet */
@@ -109,8 +153,28 @@ void session_init(struct session *s, struct engine *engine);
 /* Discards an open transaction, frees the buffers. */
 void session_deinit(struct session *s);
 
-/* With a journal: whether a request may run now. If not, the session waits until there is room for its record. */
+/* Whether there is nothing that a request might have to wait for. */
+static inline bool engine_admits_all(const struct engine *e)
+{
+    return e->store.journal == NULL && e->pause == PAUSE_NONE;
+}
+
+/* Whether a request may run now. If not, the session waits: until there is room for its record in the journal, or for the
+ * end of a pause. */
 bool session_admits(struct session *s, const struct request *r);
+
+/* Lets commands wait, at least until that time, or ends that. Of two pauses the longer and the stricter one counts. */
+void engine_pause(struct engine *e, enum pause pause, uint64_t until_ms);
+void engine_unpause(struct engine *e);
+
+/* Whether its client has still to say the password. */
+static inline bool session_is_guest(const struct session *s)
+{
+    return s->decoder.guest;
+}
+
+/* Closes another session than the one that runs, without a word and soon: its owner sees that at the end of this tick. */
+void session_kill(struct session *s);
 
 /* Runs one request that was admitted: exactly one answer (none for QUIT, and for quiet transactions). */
 void session_run(struct session *s, const struct request *r);
@@ -131,7 +195,7 @@ void session_list(struct session *s);
 /* Notes what the session waits for; after each change of it. */
 static inline void session_stall(struct session *s)
 {
-    s->stalled = s->blocked || s->errand != NULL || s->listing != NULL;
+    s->stalled = s->blocked || s->paused || s->errand != NULL || s->listing != NULL;
 }
 
 /* At most how many bytes of the journal a request may take that runs now; 0 where it takes none. */
@@ -183,7 +247,7 @@ void session_error(struct session *s, int err, const char *text);
 /* Answers an error whose code is the first word of text. As session_error. */
 void session_complain(struct session *s, const char *text);
 
-/* Discards the transaction, MULTI and WATCH, and what the client has said of itself. */
+/* Discards the transaction, MULTI and WATCH, the client's name and that it has said the password. */
 void session_reset(struct session *s);
 
 /* Notes whether an answer could be written. */

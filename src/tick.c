@@ -75,7 +75,7 @@ static void execute(struct tick *t)
         size_t consumed = t->requests[i].raw.consumed;
         s->group_requests--;
         s->decoded -= consumed;
-        if (may_run(s) && (s->engine->store.journal == NULL || session_admits(s, &t->requests[i]))) {
+        if (may_run(s) && (engine_admits_all(s->engine) || session_admits(s, &t->requests[i]))) {
             execute_one(s, &t->requests[i]);
             buf_consume(&s->in, consumed);
         } else {
@@ -138,7 +138,9 @@ static inline void keep_place(struct place *p, const struct decoder *d)
 
 static void go_back(struct session *s, const struct place *p)
 {
+    bool guest = s->decoder.guest; /* not of the place: it changes with what has run */
     s->decoder = p->inside ? p->decoder : (struct decoder){.began = p->began};
+    s->decoder.guest = guest;
     s->decoder.scanned = 0;
     s->more = true;
 }
@@ -214,10 +216,15 @@ static bool take_share(struct tick *t, struct session *s)
     struct share share = {.out_limit = session_pending(s) + TICK_OUT_MAX};
     s->extra = 0;
     list_on(t, s);
+    s->active_ms = s->engine->store.now_ms;
     while (session_can_run(s)) {
         if (share.requests + s->extra >= TICK_REQUESTS_MAX || share.in_bytes >= TICK_IN_MAX ||
             session_pending(s) > share.out_limit) {
             return true;
+        }
+        if (session_is_guest(s) && s->group_requests > 0) { /* it may be AUTH, after which more is allowed */
+            run_group(t);
+            continue;
         }
         if (!take_one(t, s, &share)) {
             return false;
@@ -244,7 +251,9 @@ void tick_run(struct tick *t, void (*done)(struct session *s))
         s->ready = false;
         assert(s->decoded == 0);
         s->more = s->more || session_is_listing(s);
-        if (s->more && (session_can_run(s) || session_is_listing(s))) {
+        if (s->paused && s->engine->stopping) {
+            session_close(s);
+        } else if (s->more && (session_can_run(s) || session_is_listing(s))) {
             tick_add(t, s);
         } else if (!s->more && s->in_ended && s->state == SESSION_OPEN) {
             s->more = !session_can_run(s); /* comes back when its output has drained */

@@ -30,6 +30,7 @@ struct player {
     enum cut cut;
     uint64_t random;
     struct engine engine;
+    struct secret password;
     struct tick tick;
     unsigned long ticks;
     struct play_result result;
@@ -134,6 +135,11 @@ static void after_tick(struct session *s)
     buf_settle(&s->out);
 }
 
+static void wake(struct session *s)
+{
+    tick_add(&((struct client *)s)->player->tick, s);
+}
+
 static bool turn(struct player *p)
 {
     tick_run(&p->tick, after_tick);
@@ -226,7 +232,7 @@ static void expect_rest(struct player *p, struct client *c, const struct step *l
     if (buf_len(&c->received) > 0) {
         show(got, sizeof(got), buf_head(&c->received), buf_len(&c->received));
         differ(p, last, "(nothing more after this)", got);
-    } else if (last->kind == STEP_EXPECT_CLOSED && c->session.state != SESSION_CLOSING) {
+    } else if (last->kind == STEP_EXPECT_CLOSED && c->session.state == SESSION_OPEN) {
         differ(p, last, "(closed)", "(the connection is open)");
     } else if (last->kind != STEP_EXPECT_CLOSED && c->session.state != SESSION_OPEN) {
         differ(p, last, "(the connection stays open)", "(closed)");
@@ -281,6 +287,8 @@ static void set_option(struct player *p, const struct step *step)
         e->plain_mode = TXN_SERIALIZABLE;
     } else if (strcmp(step->name, "isolation") == 0 && strcmp(step->bytes, "plain") == 0) {
         e->plain_mode = TXN_PLAIN;
+    } else if (strcmp(step->name, "password") == 0 && secret_set(&p->password, slice_of(step->bytes, step->len)) == 0) {
+        e->password = &p->password;
     } else if (strcmp(step->name, "time") == 0 ? !tell_time(e, step->bytes) : !set_size(e, step->name, step->bytes)) {
         fail(p, PLAYED_NOT, step, "no such option, or not a value of it");
     }
@@ -375,6 +383,7 @@ struct play_result play(const struct transcript *t, enum cut cut, uint64_t seed)
     p->random = seed * 0x9e3779b97f4a7c15ULL + 1;
     tick_init(&p->tick);
     if (engine_init(&p->engine) == 0) {
+        p->engine.wake = wake;
         play_all(p);
         for (size_t i = 0; i < CLIENTS_MAX; i++) {
             if (p->clients[i].open) {

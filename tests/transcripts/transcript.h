@@ -3,6 +3,7 @@
  *
  *      # a comment, or an empty line
  *      ! isolation serializable     an option of the server, from here on: its long name without the dashes
+ *      ! password TEXT              ... what --password-file would hold
  *      ! time 1700000000000         the store is told the time, Unix milliseconds; until then it is 0
  *      ! catches FAULT ...          with that deliberate bug on, the next answer asserted is the first that differs
  *      name> text                   client `name` sends the text and CRLF; a new name is a new connection
