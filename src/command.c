@@ -152,6 +152,7 @@ static const struct command table[] = {
     {"QUIT", "", "sends what is owed and closes the connection; an open transaction is discarded", 0, 0,
      COMMAND_ALWAYS | COMMAND_AT_ONCE | COMMAND_GUEST, RESP, run_quit_ok},
 #ifdef TXKV_FAULTS
+    {"DEBUG", "subcommand [word ...]", "test build: SLEEP seconds", 1, MANY, 0, RESP, run_debug},
     {"LASTSEQ", "", "test build: sequence number of this connection's last commit", 0, 0, COMMAND_ALWAYS, BOTH, run_lastseq},
     {"SNAPSHOT", "", "test build: sequence number that the transaction reads as of", 0, 0, COMMAND_ALWAYS, BOTH,
      run_snapshot},

@@ -4,7 +4,9 @@
 #include <fnmatch.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "command_run.h"
 #include "err.h"
@@ -74,13 +76,105 @@ static void command_count(struct session *s, const struct request *r)
     command_integer(s, (int64_t)count_commands());
 }
 
+/* What COMMAND LIST is filtered by. */
+struct filter {
+    const char *pattern; /* or NULL */
+    const char *category;
+    bool module; /* no command is of one */
+};
+
+/* The categories of Redis's access lists that follow from this table. */
+static bool is_in_category(const struct command *c, const char *category)
+{
+    bool writes = c->flags & COMMAND_WRITES;
+    bool keys = c->flags & COMMAND_ANY_KEY;
+    return (strcasecmp(category, "write") == 0 && writes) || (strcasecmp(category, "read") == 0 && keys && !writes);
+}
+
+static bool passes(const struct command *c, const struct filter *f)
+{
+    return !f->module && (f->pattern == NULL || fnmatch(f->pattern, c->name, FNM_CASEFOLD) == 0) &&
+           (f->category == NULL || is_in_category(c, f->category));
+}
+
+static void list_commands(struct session *s, const struct filter *f)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < count_commands(); i++) {
+        count += passes(command_at(PROTO_RESP, i), f) ? 1 : 0;
+    }
+    session_answer(s, s->proto->array(&s->out, count));
+    for (size_t i = 0; i < count_commands(); i++) {
+        if (passes(command_at(PROTO_RESP, i), f)) {
+            write_name(s, command_at(PROTO_RESP, i));
+        }
+    }
+}
+
 static void command_list(struct session *s, const struct request *r)
 {
-    (void)r;
-    session_answer(s, s->proto->array(&s->out, count_commands()));
-    for (size_t i = 0; i < count_commands(); i++) {
-        write_name(s, command_at(PROTO_RESP, i));
+    char text[64]; /* a longer one is none of a command's name */
+    struct filter f = {0};
+    if (r->count == 4 && command_is_word(r->args[1], "FILTERBY")) {
+        snprintf(text, sizeof(text), "%.*s", r->args[3].len < 63 ? (int)r->args[3].len : 63, r->args[3].data);
+        f.pattern = command_is_word(r->args[2], "PATTERN") ? text : NULL;
+        f.category = command_is_word(r->args[2], "ACLCAT") ? text : NULL;
+        f.module = command_is_word(r->args[2], "MODULE");
     }
+    if (r->count == 1 || f.pattern != NULL || f.category != NULL || f.module) {
+        list_commands(s, &f);
+    } else {
+        command_complain_syntax(s);
+    }
+}
+
+/* The keys of a whole command, which follows. */
+static void command_getkeys(struct session *s, const struct request *r)
+{
+    struct command_keys keys;
+    const struct command *c = command_find(PROTO_RESP, r->args[1]);
+    size_t count = r->count - 2;
+    if (c == NULL) {
+        session_complain(s, "ERR Invalid command specified");
+        return;
+    }
+    command_keys(c, &keys);
+    if (!keys.open && keys.count == 0) {
+        session_complain(s, "ERR The command has no key arguments");
+        return;
+    }
+    if (count < c->args_min || count > c->args_max) {
+        session_complain(s, "ERR Invalid number of arguments specified for command");
+        return;
+    }
+    size_t end = keys.open ? count : keys.count;
+    session_answer(s, s->proto->array(&s->out, (end + keys.step - 1) / keys.step));
+    for (size_t i = 0; i < end; i += keys.step) {
+        session_value(s, r->args[2 + i]);
+    }
+}
+
+static void command_help(struct session *s, const struct request *r)
+{
+    static const char *const lines[] = {
+        "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "(no subcommand)",
+        "    Return details about all commands.",
+        "COUNT",
+        "    Return the total number of commands in this server.",
+        "LIST [FILTERBY (PATTERN <pattern> | ACLCAT <category> | MODULE <name>)]",
+        "    Return a list of all commands in this server.",
+        "INFO [<command-name> ...]",
+        "    Return details about multiple commands.",
+        "DOCS [<command-name> ...]",
+        "    Return documentation details about multiple commands.",
+        "GETKEYS <full-command>",
+        "    Return the keys from a full command.",
+        "HELP",
+        "    Prints this help.",
+    };
+    (void)r;
+    command_help_lines(s, lines, sizeof(lines) / sizeof(lines[0]));
 }
 
 static void command_info(struct session *s, const struct request *r)
@@ -169,9 +263,11 @@ void run_command(struct session *s, const struct request *r)
 {
     static const struct subcommand subs[] = {
         {"COUNT", 0, 0, command_count},
-        {"LIST", 0, 0, command_list},
+        {"LIST", 0, COMMAND_ARGS_MAX, command_list},
         {"INFO", 0, COMMAND_ARGS_MAX, command_info},
         {"DOCS", 0, COMMAND_ARGS_MAX, command_docs},
+        {"GETKEYS", 2, COMMAND_ARGS_MAX, command_getkeys},
+        {"HELP", 0, 0, command_help},
     };
     if (r->count == 0) {
         command_info(s, r);
@@ -212,11 +308,27 @@ static void report_clients(struct session *s, struct report *to)
            e->paused + e->blocked);
 }
 
+/* Bytes for people, as Redis writes them. */
+static void report_human(struct report *to, const char *name, size_t bytes)
+{
+    static const char units[] = "BKMGT";
+    double number = (double)bytes;
+    size_t unit = 0;
+    for (; number >= 1024 && unit + 2 < sizeof(units); unit++) {
+        number /= 1024;
+    }
+    report(to, unit == 0 ? "%s:%.0f%c\r\n" : "%s:%.2f%c\r\n", name, number, units[unit]);
+}
+
 static void report_memory(struct session *s, struct report *to)
 {
     size_t used = mem_used();
-    report(to, "used_memory:%zu\r\nused_memory_human:%.2fM\r\nmaxmemory:%zu\r\nmaxmemory_policy:noeviction\r\n", used,
-           (double)used / 1048576, s->engine->store_limits.memory_bytes);
+    size_t most = s->engine->store_limits.memory_bytes;
+    report(to, "used_memory:%zu\r\n", used);
+    report_human(to, "used_memory_human", used);
+    report(to, "maxmemory:%zu\r\n", most);
+    report_human(to, "maxmemory_human", most);
+    report(to, "maxmemory_policy:noeviction\r\n");
 }
 
 static void report_persistence(struct session *s, struct report *to)
@@ -230,8 +342,10 @@ static void report_persistence(struct session *s, struct report *to)
 static void report_stats(struct session *s, struct report *to)
 {
     const struct engine *e = s->engine;
-    report(to, "total_connections_received:%llu\r\ntotal_commands_processed:%llu\r\nexpired_transactions:%llu\r\n",
-           (unsigned long long)e->sessions, (unsigned long long)e->requests, (unsigned long long)e->store.expired);
+    report(to, "total_connections_received:%llu\r\ntotal_commands_processed:%llu\r\n", (unsigned long long)e->sessions,
+           (unsigned long long)e->requests);
+    report(to, "expired_keys:%llu\r\nexpired_transactions:%llu\r\n", (unsigned long long)e->store.keys_expired,
+           (unsigned long long)e->store.expired);
 }
 
 static void report_replication(struct session *s, struct report *to)
@@ -370,6 +484,7 @@ static void config_resetstat(struct session *s, const struct request *r)
     (void)r;
     s->engine->requests = 0;
     s->engine->store.expired = 0;
+    s->engine->store.keys_expired = 0;
     command_done(s, 0);
 }
 
@@ -497,6 +612,24 @@ void run_help(struct session *s, const struct request *r)
 }
 
 #ifdef TXKV_FAULTS
+/* Keeps the whole server busy, as a test wants it. */
+static void debug_sleep(struct session *s, const struct request *r)
+{
+    char text[32];
+    snprintf(text, sizeof(text), "%.*s", r->args[1].len < 31 ? (int)r->args[1].len : 31, r->args[1].data);
+    double seconds = strtod(text, NULL);
+    if (seconds > 0 && seconds <= 60) {
+        usleep((useconds_t)(seconds * 1e6));
+    }
+    command_done(s, 0);
+}
+
+void run_debug(struct session *s, const struct request *r)
+{
+    static const struct subcommand subs[] = {{"SLEEP", 1, 1, debug_sleep}};
+    command_run_sub(s, r, subs, sizeof(subs) / sizeof(subs[0]));
+}
+
 void run_lastseq(struct session *s, const struct request *r)
 {
     (void)r;
