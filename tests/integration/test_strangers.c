@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,8 +52,8 @@ struct stranger {
     int go;   /* closed when the cable is there */
 };
 
-/* Connects and prints what the server says. */
-static _Noreturn void be_stranger(int say, int go, int port)
+/* Connects, sends, and prints the first two lines that the server says. */
+static _Noreturn void be_stranger(int say, int go, int port, const char *lines)
 {
     char byte;
     struct client c;
@@ -71,7 +72,7 @@ static _Noreturn void be_stranger(int say, int go, int port)
         dprintf(say, "no connection: %s\n", strerror(-rc));
         _exit(0);
     }
-    client_send_anyway(&c, "SET a 1\r\nGET a\r\n", 16);
+    client_send_anyway(&c, lines, strlen(lines));
     const char *line = client_line(&c, &len);
     dprintf(say, "%s\n", line == NULL ? "closed" : line);
     line = line == NULL ? NULL : client_line(&c, &len);
@@ -79,7 +80,7 @@ static _Noreturn void be_stranger(int say, int go, int port)
     _exit(0);
 }
 
-static void start_stranger(struct stranger *stranger, int port)
+static void start_stranger(struct stranger *stranger, int port, const char *lines)
 {
     int say[2];
     int go[2];
@@ -93,7 +94,7 @@ static void start_stranger(struct stranger *stranger, int port)
         if (unshare(CLONE_NEWNET) < 0) {
             _exit(77);
         }
-        be_stranger(say[1], go[0], port);
+        be_stranger(say[1], go[0], port, lines);
     }
     close(say[1]);
     close(go[0]);
@@ -119,28 +120,59 @@ static void expect_said(const struct stranger *stranger, const char *start)
           start);
 }
 
+/* Joins the two by a cable, so that the stranger goes on. */
+static void lay_cable(const struct stranger *stranger)
+{
+    char command[256];
+    snprintf(command, sizeof(command),
+             "ip link add txkv0 type veth peer name txkv1 netns %d && ip addr add " SERVER_ADDRESS
+             "/24 dev txkv0 && ip link set txkv0 up",
+             (int)stranger->pid);
+    run_command(command);
+    close(stranger->go);
+}
+
 static void from_another_machine(void)
 {
     struct server s;
     struct client local;
     struct stranger stranger;
-    char command[256];
     int status;
     own_namespace();
     server_start(&s, "--bind", "0.0.0.0", NULL);
-    start_stranger(&stranger, s.port);
+    start_stranger(&stranger, s.port, "SET a 1\r\nGET a\r\n");
     expect_said(&stranger, "here");
-    snprintf(command, sizeof(command),
-             "ip link add txkv0 type veth peer name txkv1 netns %d && ip addr add " SERVER_ADDRESS
-             "/24 dev txkv0 && ip link set txkv0 up",
-             (int)stranger.pid);
-    run_command(command);
-    close(stranger.go);
+    lay_cable(&stranger);
     expect_said(&stranger, "ERR DENIED this server takes connections of its own machine only");
     expect_said(&stranger, "end");
     waitpid(stranger.pid, &status, 0);
     client_open(&local, &s);
     client_ask(&local, "EXISTS a", "0");
+    client_close(&local);
+    server_stop(&s);
+}
+
+/* With a password strangers are served, once they have said it. */
+static void with_a_password(void)
+{
+    struct server s;
+    struct client local;
+    struct stranger stranger;
+    int status;
+    FILE *file = fopen(check_path("password"), "w");
+    CHECK(file != NULL && fchmod(fileno(file), 0600) == 0 && fputs("sesame\n", file) >= 0 && fclose(file) == 0, "no file");
+    own_namespace();
+    server_start(&s, "--bind", "0.0.0.0", "--password-file", check_path("password"), NULL);
+    start_stranger(&stranger, s.port, "GET a\r\nAUTH sesame\r\nSET a 1\r\n");
+    expect_said(&stranger, "here");
+    lay_cable(&stranger);
+    expect_said(&stranger, "ERR DENIED this server has a password, which comes first: AUTH password");
+    expect_said(&stranger, "OK");
+    waitpid(stranger.pid, &status, 0);
+    client_open(&local, &s);
+    client_ask_start(&local, "EXISTS a", "ERR DENIED ");
+    client_ask(&local, "AUTH sesame", "OK");
+    client_ask(&local, "EXISTS a", "1");
     client_close(&local);
     server_stop(&s);
 }
@@ -163,6 +195,7 @@ static void from_the_loopback_range(void)
 
 static const struct check checks[] = {
     {"from another machine", from_another_machine},
+    {"with a password", with_a_password},
     {"from the loopback range", from_the_loopback_range},
 };
 
