@@ -54,6 +54,7 @@ extern "C" {
 #define TXKV_PORT 8888    /* the server's default TCP port */
 #define TXKV_KEY_MAX 1024 /* bytes of the longest key */
 #define TXKV_ID_MAX 64    /* bytes of the longest ID of a transaction */
+#define TXKV_PASSWORD_MAX 512 /* bytes of the longest password */
 
 /* A connection. Opaque; made by txkv_connect or txkv_connect_unix, freed by txkv_close. */
 struct txkv;
@@ -148,8 +149,16 @@ TXKV_API int txkv_connect_unix(struct txkv **c, const char *path, int timeout_ms
 
 /* Drops the connection, if there is one, and connects again to the same place. Answers that were outstanding are
  * dropped, commands not yet sent are forgotten, and an open transaction is gone, nothing of it applied.
- * TXKV_ERR_CONNECT, TXKV_ERR_NOMEM; the handle then is without a connection, and this may be called again. */
+ * TXKV_ERR_CONNECT, TXKV_ERR_NOMEM; the handle then is without a connection, and this may be called again. After
+ * txkv_auth it says the password again, and fails as that does. */
 TXKV_API int txkv_reconnect(struct txkv *c);
+
+/* Says the password of the server, 1 to TXKV_PASSWORD_MAX bytes without CR and LF; a server that has one runs nothing before
+ * (TXKV_ERR_DENIED). Where it was right, the handle keeps a copy until txkv_close, for txkv_reconnect and txkv_transaction.
+ * It travels as it is: nothing is encrypted.
+ * TXKV_ERR_DENIED: it is another one, or the server has none. TXKV_ERR_SYNTAX, TXKV_ERR_UNKNOWN: the server is too old for
+ * passwords. Also TXKV_ERR_ARG, TXKV_ERR_NOMEM, TXKV_ERR_LOST, TXKV_ERR_PROTOCOL, TXKV_ERR_BUSY. */
+TXKV_API int txkv_auth(struct txkv *c, const char *password);
 
 /* Asks, without waiting and without sending anything, whether the connection still stands. A yes is what is known here;
  * the server may be gone all the same. TXKV_ERR_LOST: it does not; txkv_errmsg says what the server sent as a farewell,
@@ -203,7 +212,7 @@ TXKV_API int txkv_mget(struct txkv *c, const char *const *keys, size_t count, st
 TXKV_API int txkv_ping(struct txkv *c);
 
 /* Opens a transaction. From here to txkv_commit the connection works on its own view of the data.
- * TXKV_ERR_INTX: one is open already, and goes on. After any other ERR of the server a failed transaction is open, as
+ * TXKV_ERR_INTX: one is open already, and goes on. TXKV_ERR_DENIED: none is, txkv_auth first. After any other ERR of the server a failed transaction is open, as
  * txkv_transaction_state says, and txkv_rollback ends it. */
 TXKV_API int txkv_begin(struct txkv *c, enum txkv_mode mode);
 

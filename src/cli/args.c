@@ -25,6 +25,8 @@ static const struct row rows[] = {
     {'h', "host", "HOST", KIND_TEXT, FIELD(host), 0, 0, "name or address of the server (default 127.0.0.1)"},
     {'p', "port", "PORT", KIND_NUMBER, FIELD(port), 1, 65535, "its port (default 8888)"},
     {'u', "unix", "PATH", KIND_TEXT, FIELD(unix_path), 0, 0, "connect to the Unix socket at PATH instead"},
+    {0, "password-file", "FILE", KIND_TEXT, FIELD(password_file), 0, 0,
+     "the first line of FILE is the server's password (default: that in TXKV_PASSWORD)"},
     {'t', "timeout", "SECONDS", KIND_SECONDS, FIELD(timeout_ms), 0, 86400,
      "give up if the server is silent for so long; 0 is never (default 0)"},
     {0, "help", NULL, KIND_HELP, 0, 0, 0, "print this and exit"},

@@ -15,6 +15,7 @@ enum exit_status {
 struct args {
     const char *host;
     const char *unix_path; /* NULL: TCP */
+    const char *password_file; /* NULL: the environment's TXKV_PASSWORD, if there is one */
     int port;
     int timeout_ms;     /* 0 = none */
     char **command;     /* words of the command to run; borrowed from argv */

@@ -142,8 +142,10 @@ static void run_line(struct prompt *p, const char *typed)
     if (line.len == 0) {
         return;
     }
-    edit_remember(p->edit, typed);
     struct slice verb = verb_of(line);
+    if (!is_word(verb, "AUTH")) { /* a password is not written down */
+        edit_remember(p->edit, typed);
+    }
     if (is_word(line, "QUIT") || is_word(line, "EXIT")) {
         struct txkv_reply reply;
         edit_let_interrupt(p->edit, true);

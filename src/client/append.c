@@ -18,6 +18,7 @@ const struct verb txkv_verbs[VERB_COUNT] = {
     [VERB_COMMIT] = {"COMMIT", ANSWER_OK, true},
     [VERB_ROLLBACK] = {"ROLLBACK", ANSWER_OK, false},
     [VERB_OUTCOME] = {"OUTCOME", ANSWER_ANY, false},
+    [VERB_AUTH] = {"AUTH", ANSWER_OK, false},
     [VERB_PING] = {"PING", ANSWER_ANY, false},
     [VERB_DBSIZE] = {"DBSIZE", ANSWER_INT, false},
     [VERB_KEYS] = {"KEYS", ANSWER_LIST, false},
@@ -283,6 +284,15 @@ int txkv_append_outcome(struct txkv *c, const char *id)
 {
     int rc = check_id(c, id);
     return rc == TXKV_OK ? append_word(c, VERB_OUTCOME, id) : rc;
+}
+
+int txkv_append_auth(struct txkv *c, const char *password)
+{
+    size_t len = password == NULL ? 0 : strlen(password);
+    if (len == 0 || len > TXKV_PASSWORD_MAX || !one_line(password, len)) {
+        return txkv_fail(c, TXKV_ERR_ARG, "a password must be 1 to %d bytes without CR and LF", TXKV_PASSWORD_MAX);
+    }
+    return append_word(c, VERB_AUTH, password);
 }
 
 int txkv_append_commit(struct txkv *c)

@@ -84,6 +84,33 @@ int txkv_ping(struct txkv *c)
     return txkv_command(c, "PING", 4, &reply);
 }
 
+static int say_password(struct txkv *c, const char *password)
+{
+    struct txkv_reply reply;
+    int rc = idle(c);
+    return finish(c, rc == TXKV_OK ? txkv_append_auth(c, password) : rc, &reply);
+}
+
+int txkv_auth_again(struct txkv *c)
+{
+    return c->password == NULL ? TXKV_OK : say_password(c, c->password);
+}
+
+int txkv_auth(struct txkv *c, const char *password)
+{
+    int rc = say_password(c, password);
+    if (rc != TXKV_OK) {
+        return rc;
+    }
+    char *copy = strdup(password);
+    if (copy == NULL) {
+        return txkv_fail(c, TXKV_ERR_NOMEM, "out of memory");
+    }
+    txkv_forget_password(c);
+    c->password = copy;
+    return TXKV_OK;
+}
+
 int txkv_begin(struct txkv *c, enum txkv_mode mode)
 {
     struct txkv_reply reply;

@@ -38,6 +38,7 @@ enum verb_id {
     VERB_COMMIT,
     VERB_ROLLBACK,
     VERB_OUTCOME,
+    VERB_AUTH,
     VERB_PING,
     VERB_DBSIZE,
     VERB_KEYS,
@@ -73,6 +74,7 @@ struct txkv {
     int timeout_ms; /* 0 = none */
     int port;       /* of TCP */
     char *host;     /* owned; a host name, or the path of the socket if port is 0 */
+    char *password; /* owned; that the server took, or NULL */
     struct bytes in;
     struct bytes out;
     uint64_t appended;       /* bytes ever put into out, of this connection */
@@ -125,6 +127,15 @@ void txkv_pipe_reset(struct txkv *c);
 
 /* append.c: asks for the outcome of an ID. */
 int txkv_append_outcome(struct txkv *c, const char *id);
+
+/* append.c: says a password. */
+int txkv_append_auth(struct txkv *c, const char *password);
+
+/* handle.c: forgets the password. */
+void txkv_forget_password(struct txkv *c);
+
+/* call.c: says the password that the server took before, if there is one, and waits for the answer. */
+int txkv_auth_again(struct txkv *c);
 
 extern const struct verb txkv_verbs[VERB_COUNT];
 

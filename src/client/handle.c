@@ -67,7 +67,17 @@ int txkv_reconnect(struct txkv *c)
 {
     txkv_link_break(c, "the connection was given up");
     txkv_pipe_reset(c);
-    return txkv_link_open(c);
+    int rc = txkv_link_open(c);
+    return rc == TXKV_OK ? txkv_auth_again(c) : rc;
+}
+
+void txkv_forget_password(struct txkv *c)
+{
+    if (c->password != NULL) {
+        explicit_bzero(c->password, strlen(c->password));
+        free(c->password);
+        c->password = NULL;
+    }
 }
 
 int txkv_check(struct txkv *c)
@@ -101,6 +111,7 @@ void txkv_close(struct txkv *c)
     free(c->pending);
     free(c->values);
     free(c->host);
+    txkv_forget_password(c);
     free(c);
 }
 

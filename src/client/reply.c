@@ -112,6 +112,8 @@ static void follow_state(struct txkv *c, enum verb_id verb, int code)
 {
     if (verb == VERB_COMMIT || verb == VERB_ROLLBACK) {
         c->state = TXKV_STATE_NONE;
+    } else if (verb == VERB_BEGIN && code == TXKV_ERR_DENIED) {
+        c->appended_tx = c->appended_tx && c->state != TXKV_STATE_NONE; /* nothing was opened, not even a failed one */
     } else if (verb == VERB_BEGIN && code != TXKV_ERR_INTX && c->state == TXKV_STATE_NONE) {
         c->state = code == TXKV_OK ? TXKV_STATE_OPEN : TXKV_STATE_FAILED;
     } else if (code != TXKV_OK && code != TXKV_ERR_INTX && c->state == TXKV_STATE_OPEN) {

@@ -1,6 +1,7 @@
 /* txkv-cli without a terminal: its options, one command, commands from a pipe. Usage: test_cli txkv-server txkv-cli */
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -136,6 +137,41 @@ static void test_no_server(void)
     CHECK(strstr(output.err, "/nonexistent/socket") != NULL);
 }
 
+static void test_password(void)
+{
+    char path[] = "/tmp/txkv-password-XXXXXX";
+    char option[64];
+    char port[16];
+    int file = mkstemp(path);
+    const char *const options[] = {"--password-file", path, NULL};
+    CHECK(file >= 0 && write(file, "open sesame\n", 12) == 12);
+    close(file);
+    struct server s = server_start_with(server_path, 0, options);
+    snprintf(port, sizeof port, "%d", s.port);
+    snprintf(option, sizeof option, "--password-file=%s", path);
+    run_on(port, "", "PING", NULL, NULL, NULL);
+    expect(1, "ERR DENIED this server has a password, which comes first: AUTH password\n");
+    run_on(port, "", option, "PING", NULL, NULL);
+    expect(0, "+PONG\n");
+    run_on(port, "AUTH open sesame\nPING\n", NULL, NULL, NULL, NULL);
+    expect(0, "OK\n+PONG\n");
+    setenv("TXKV_PASSWORD", "open sesame", 1);
+    run_on(port, "PING\n", NULL, NULL, NULL, NULL);
+    expect(0, "+PONG\n");
+    setenv("TXKV_PASSWORD", "wrong", 1);
+    run_on(port, "", "PING", NULL, NULL, NULL);
+    expect(1, "");
+    CHECK_TEXT(output.err, "txkv-cli: DENIED this is not the password\n");
+    run_on(port, "", option, "PING", NULL, NULL);
+    expect(0, "+PONG\n");
+    unsetenv("TXKV_PASSWORD");
+    CHECK(chmod(path, 0604) == 0);
+    run_on(port, "", option, "PING", NULL, NULL);
+    expect_usage("chmod o-rwx");
+    server_stop(&s);
+    unlink(path);
+}
+
 static void test_pipe(void)
 {
     pipe_in("");
@@ -254,6 +290,7 @@ static const struct test tests[] = {
     {"one command that fails", test_one_command_that_fails},
     {"no server", test_no_server},
     {"backup", test_backup},
+    {"password", test_password},
     {"pipe", test_pipe},
     {"pipe never commits half", test_pipe_never_commits_half},
     {"a long pipe", test_a_long_pipe},

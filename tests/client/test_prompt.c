@@ -248,6 +248,9 @@ static void test_history(void)
     type("SET h remembered\r");
     EXPECT("OK");
     EXPECT("txkv> ");
+    type("auth secret\r"); /* is not */
+    EXPECT("ERR DENIED");
+    EXPECT("txkv> ");
     type("\x04");
     expect_exit(0);
     sit_down();

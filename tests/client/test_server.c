@@ -82,6 +82,52 @@ static void test_transaction_states(void)
 }
 
 /* A refused MGET in whatever way is one line: the next answer is the next command's. */
+static int set_a(struct txkv *c, void *ctx)
+{
+    (void)ctx;
+    return txkv_set(c, "a", "2", 1);
+}
+
+static void test_a_password(void)
+{
+    char path[] = "/tmp/txkv-password-XXXXXX";
+    char long_one[TXKV_PASSWORD_MAX + 2];
+    int file = mkstemp(path);
+    const char *const options[] = {"--password-file", path, NULL};
+    struct txkv *c;
+    struct txkv *none = connect_here();
+    struct txkv_value value;
+    memset(long_one, 'x', sizeof long_one);
+    long_one[sizeof long_one - 1] = '\0';
+    CHECK(file >= 0 && write(file, "open sesame\n", 12) == 12);
+    close(file);
+    struct server s = server_start_with(server_path, 0, options);
+    CHECK_INT(txkv_connect(&c, NULL, s.port, 10000), TXKV_OK);
+    CHECK_INT(txkv_set(c, "a", "1", 1), TXKV_ERR_DENIED);
+    CHECK_INT(txkv_begin(c, TXKV_DEFAULT), TXKV_ERR_DENIED);
+    CHECK_INT(txkv_transaction_state(c), TXKV_STATE_NONE);
+    CHECK_INT(txkv_auth(c, "sesame"), TXKV_ERR_DENIED);
+    CHECK(strstr(txkv_errmsg(c), "sesame") == NULL);
+    CHECK_INT(txkv_auth(c, NULL), TXKV_ERR_ARG);
+    CHECK_INT(txkv_auth(c, ""), TXKV_ERR_ARG);
+    CHECK_INT(txkv_auth(c, "a\nSET a 3"), TXKV_ERR_ARG);
+    CHECK_INT(txkv_auth(c, long_one), TXKV_ERR_ARG);
+    CHECK_INT(txkv_reconnect(c), TXKV_OK);
+    CHECK_INT(txkv_ping(c), TXKV_ERR_DENIED);
+    CHECK_INT(txkv_auth(c, "open sesame"), TXKV_OK);
+    CHECK_INT(txkv_set(c, "a", "1", 1), TXKV_OK);
+    CHECK_INT(txkv_reconnect(c), TXKV_OK);
+    CHECK_INT(txkv_transaction(c, TXKV_DEFAULT, set_a, NULL, 1), TXKV_OK);
+    CHECK_INT(txkv_get(c, "a", &value), TXKV_OK);
+    CHECK_TEXT(value.data, "2");
+    CHECK_INT(txkv_auth(none, "x"), TXKV_ERR_DENIED);
+    CHECK_INT(txkv_ping(none), TXKV_OK);
+    txkv_close(none);
+    txkv_close(c);
+    server_stop(&s);
+    unlink(path);
+}
+
 static void test_refused_mget(void)
 {
     static const char *const lines[] = {"MGET", "MGET ", "MGET a ", "MGET a  b", "MGET  a", "mget a\tb c"};
@@ -344,6 +390,7 @@ static void test_the_server_dies(void)
 static const struct test tests[] = {
     {"commands", test_commands},
     {"transaction states", test_transaction_states},
+    {"a password", test_a_password},
     {"refused MGET", test_refused_mget},
     {"a long pipeline", test_a_long_pipeline},
     {"concurrent transactions lose nothing", test_concurrent_transactions_lose_nothing},
