@@ -195,6 +195,7 @@ static bool waits_for_pause(const struct session *s, const struct request *r)
 void engine_pause(struct engine *e, enum pause pause, uint64_t until_ms)
 {
     e->pause = pause > e->pause ? pause : e->pause;
+    e->store.is_paused = true;
     e->pause_until_ms = until_ms > e->pause_until_ms ? until_ms : e->pause_until_ms;
 }
 
@@ -202,6 +203,7 @@ void engine_unpause(struct engine *e)
 {
     e->pause = PAUSE_NONE;
     e->pause_until_ms = 0;
+    e->store.is_paused = false;
     for (struct session *s = e->first; s != NULL && e->paused > 0; s = s->all_next) {
         if (s->paused) {
             end_pause_of(s);

@@ -343,6 +343,9 @@ static __attribute__((noinline)) bool expire_some(struct store *st)
 {
     size_t steps = EXPIRE_STEPS;
     struct entry *e;
+    if (st->is_paused && !FAULT(pause_not_kept)) {
+        return false;
+    }
     while ((e = expiry_next(&st->current->expiry, st->now_ms, &steps)) != NULL) {
         struct slice key = entry_key(e);
         size_t bytes = store_command_bytes(key.len);

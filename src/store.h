@@ -32,6 +32,7 @@ struct store {
     uint64_t expired;        /* transactions expired so far */
     uint64_t now_ms;         /* Unix milliseconds, as whoever runs the store says by store_tell_time */
     bool ends;               /* some key was given an end: else nobody needs to look for one */
+    bool is_paused;          /* keys whose time has passed are gone for readers, and stay where they are */
     uint64_t keys_expired;   /* keys removed so far because their time had passed */
     uint64_t observed;       /* with a journal: newest commit that an answer depends on; whoever asks sets it to 0 before */
     size_t changes;          /* writes since the last store_tend */

@@ -1335,3 +1335,26 @@ Test(store_count, a_key_written_over_is_counted_once)
     store_rollback(&st, &t);
     store_deinit(&st);
 }
+
+/* --- pauses --- */
+
+Test(store_tend, removes_no_expired_key_in_a_pause)
+{
+    struct store st;
+    start(&st, &wide);
+    store_tell_time(&st, 1000);
+    cr_assert_eq(store_set_until(&st, NULL, slice_str("a"), hash_of(slice_str("a")), slice_str("1"), 2000), 0);
+    uint64_t seq = st.seq;
+    st.is_paused = true;
+    store_tell_time(&st, 3000);
+    while (store_tend(&st)) {
+    }
+    assert_get(&st, NULL, "a", NULL);
+    cr_assert_eq(st.seq, seq);
+    st.is_paused = false;
+    while (store_tend(&st)) {
+    }
+    cr_assert_eq(st.seq, seq + 1);
+    cr_assert_eq(st.keys_expired, 1u);
+    store_deinit(&st);
+}
