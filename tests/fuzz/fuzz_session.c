@@ -1,4 +1,5 @@
-/* Up to four clients talk to one engine: each line of the input begins with a byte that chooses the client, the rest, its LF
+/* Up to four clients talk to one engine: each line of the input begins with a byte that chooses the client, and whether time
+ * passes before it (bit 6: by 0 to 7 steps, as bits 2 to 4 say) and what has ended is removed (bit 5 is 0); the rest, its LF
  * included, is what the client sends. The answers must be the model's, and must not depend on how the bytes are cut. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +10,10 @@
 #include "hash.h"
 #include "model.h"
 #include "tick.h"
+#include "time_passes.h"
 
 #define INPUT_MAX 4096
+#define TIME_STEP_MS 500
 
 static struct tick tick;
 
@@ -114,15 +117,29 @@ static void send_cut(struct session *s, const uint8_t *bytes, size_t size, size_
     }
 }
 
-static bool names_test_command(const uint8_t *data, size_t size)
+/* Whether it may run a command that the model does not have: those of test builds, and KEYS, whose order is the server's own. */
+static bool names_other_command(const uint8_t *data, size_t size)
 {
-    for (size_t i = 0; i + 7 <= size; i++) {
-        const char *at = (const char *)data + i;
-        if (strncasecmp(at, "LASTSEQ", 7) == 0 || (i + 8 <= size && strncasecmp(at, "SNAPSHOT", 8) == 0)) {
-            return true;
+    static const char *const names[] = {"LASTSEQ", "SNAPSHOT", "KEYS"};
+    for (size_t i = 0; i < size; i++) {
+        for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++) {
+            size_t len = strlen(names[n]);
+            if (len <= size - i && strncasecmp((const char *)data + i, names[n], len) == 0) {
+                return true;
+            }
         }
     }
     return false;
+}
+
+static void pass_time(struct run *r, struct model *m, uint8_t how)
+{
+    m->now_ms += how & 0x40 ? TIME_STEP_MS * ((how >> 2) & 7U) : 0;
+    time_passes(&r->engine.store, m->now_ms);
+    if ((how & 0x20) == 0) {
+        remove_ended(&r->engine.store);
+        model_remove_ended(m);
+    }
 }
 
 static void play(const uint8_t *data, size_t size, size_t most)
@@ -142,6 +159,7 @@ static void play(const uint8_t *data, size_t size, size_t most)
         const uint8_t *bytes = data + at + (len > 1 || lf == NULL ? 1 : 0);
         size_t count = len - (len > 1 || lf == NULL ? 1 : 0);
         answer.len = answer.lines = 0;
+        pass_time(&r, &m, data[at]);
         memcpy(pending[who] + pending_len[who], bytes, count);
         pending_len[who] += count;
         if (lf != NULL) {
@@ -163,7 +181,7 @@ static void play(const uint8_t *data, size_t size, size_t most)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static bool ready;
-    if (size > INPUT_MAX || names_test_command(data, size)) {
+    if (size > INPUT_MAX || names_other_command(data, size)) {
         return 0;
     }
     if (!ready && hash_init() < 0) {
