@@ -496,6 +496,129 @@ Test(entry_overwrite, never_a_tombstone)
     entry_free(e);
 }
 
+/* --- entries that end --- */
+
+static const char letters[] = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz";
+
+Test(entry_new_until, with_keys_and_values_of_all_lengths)
+{
+    for (size_t len = 0; len < 60; len++) {
+        struct slice key = slice_of(letters, len), value = slice_of(letters + 3, 70 - len);
+        struct entry *e = entry_new_until(key, 9, value, 1000 + len);
+        assert_slice(entry_key(e), key);
+        assert_slice(entry_value(e), value);
+        cr_assert_eq(entry_expires_at(e), 1000 + len);
+        size_t room = mem_size(e) - offsetof(struct entry, bytes) - sizeof(struct entry_time) - len;
+        cr_assert_eq(e->room, room, "all that the allocator gave is room");
+        char *longest = malloc(room + 1);
+        memset(longest, 'v', room + 1);
+        cr_assert(entry_overwrite(e, slice_of(longest, room), 2000));
+        cr_assert_not(entry_overwrite(e, slice_of(longest, room + 1), 3000));
+        assert_slice(entry_key(e), key);
+        assert_slice(entry_value(e), slice_of(longest, room));
+        cr_assert_eq(entry_expires_at(e), 2000);
+        free(longest);
+        entry_free(e);
+    }
+}
+
+Test(entry_new_until, without_an_end_is_as_any_other)
+{
+    struct entry *e = entry_new_until(S("key"), 9, S("value"), 0);
+    struct entry *other = entry_new(S("key"), 9, S("value"));
+    cr_assert_eq(entry_bytes(e), entry_bytes(other), "nothing is paid for what is not there");
+    cr_assert_eq(entry_expires_at(e), 0);
+    cr_assert_not(entry_overwrite(e, S("v"), 1000), "there is no place for an end");
+    assert_slice(entry_value(e), S("value"));
+    cr_assert_eq(entry_expires_at(e), 0);
+    entry_free(e);
+    entry_free(other);
+}
+
+Test(entry_overwrite, takes_an_end_away_and_gives_it_back)
+{
+    struct entry *e = entry_new_until(S("key"), 9, S("value"), 1000);
+    cr_assert(entry_overwrite(e, S("v"), 0));
+    cr_assert_eq(entry_expires_at(e), 0);
+    cr_assert_not(entry_is_gone(e, UINT64_MAX));
+    cr_assert(entry_overwrite(e, entry_value(e), 2000));
+    assert_slice(entry_value(e), S("v"));
+    cr_assert_eq(entry_expires_at(e), 2000);
+    entry_free(e);
+}
+
+Test(entry_is_gone, from_its_end_on)
+{
+    const uint64_t ends[] = {1, 1000, INT64_MAX, UINT64_MAX};
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        struct entry *e = entry_new_until(S("key"), 9, S("value"), ends[i]);
+        cr_assert_not(entry_is_gone(e, 0));
+        cr_assert_not(entry_is_gone(e, ends[i] - 1));
+        cr_assert(entry_is_gone(e, ends[i]));
+        cr_assert(entry_is_gone(e, UINT64_MAX));
+        cr_assert_not(entry_is_tombstone(e));
+        entry_free(e);
+    }
+    struct entry *e = entry_new(S("key"), 9, S("value"));
+    cr_assert_not(entry_is_gone(e, UINT64_MAX));
+    entry_free(e);
+    e = entry_new_tombstone(S("key"), 9);
+    cr_assert(entry_is_gone(e, 0));
+    entry_free(e);
+}
+
+Test(entry_new_expired, knows_what_it_stands_for)
+{
+    uint64_t version = 0, expires_at = 0;
+    struct entry *e = entry_new_until(S("key"), 9, S("value"), 1000);
+    cr_assert_not(entry_was_expired(e, &version, &expires_at));
+    entry_set_version(e, 77);
+    struct entry *tomb = entry_new_expired(e);
+    struct entry *other = entry_new_tombstone(S("key"), 9);
+    assert_slice(entry_key(tomb), S("key"));
+    cr_assert_eq(entry_hash(tomb), 9);
+    cr_assert(entry_is_tombstone(tomb));
+    cr_assert(entry_was_expired(tomb, &version, &expires_at));
+    cr_assert(version == 77 && expires_at == 1000);
+    cr_assert_not(entry_was_expired(other, &version, &expires_at));
+    cr_assert_not(entry_overwrite(tomb, S(""), 2000));
+    entry_free(e);
+    entry_free(tomb);
+    entry_free(other);
+}
+
+Test(entry_new_until, without_memory)
+{
+    struct entry *e = entry_new_until(S("key"), 9, S("value"), 1000);
+    size_t before = mem_used();
+    mem_fail(1, true);
+    cr_assert_null(entry_new_until(S("key"), 9, S("value"), 1000));
+    cr_assert_null(entry_new_expired(e));
+    mem_fail(0, false);
+    cr_assert_eq(mem_used(), before);
+    entry_free(e);
+}
+
+Test(dict_add, entries_that_end_beside_others)
+{
+    struct dict d;
+    cr_assert_eq(dict_init(&d, 2), 0);
+    for (unsigned long n = 0; n < 2000; n++) {
+        struct slice key = numbered(n);
+        check(dict_add(&d, entry_new_until(key, hash_of(key), key, n % 2)) == 0);
+    }
+    cr_assert_eq(count_found(&d, 0, 2000), 2000);
+    for (unsigned long n = 0; n < 2000; n += 3) {
+        take_out(&d, numbered(n));
+    }
+    for (unsigned long n = 0; n < 2000; n++) {
+        struct entry *e = find(&d, numbered(n));
+        check((e == NULL) == (n % 3 == 0));
+        check(e == NULL || entry_expires_at(e) == n % 2);
+    }
+    dict_deinit(&d);
+}
+
 /* --- the hash: keys chosen to collide do not --- */
 
 #define CHOSEN 4000U

@@ -58,6 +58,11 @@ static void put(struct world *w, const char *key, const char *value)
     place(w, entry_new(slice_str(key), hash_of(slice_str(key)), slice_str(value)));
 }
 
+static void put_until(struct world *w, const char *key, const char *value, uint64_t expires_at)
+{
+    place(w, entry_new_until(slice_str(key), hash_of(slice_str(key)), slice_str(value), expires_at));
+}
+
 static void bury(struct world *w, const char *key)
 {
     place(w, entry_new_tombstone(slice_str(key), hash_of(slice_str(key))));
@@ -718,6 +723,113 @@ Test(history_flush, with_tombstones_and_kept_versions)
     world_deinit(&w);
 }
 
+/* --- entries that end --- */
+
+Test(expiry, only_live_entries_are_in_the_wheel)
+{
+    struct world w;
+    struct snapshot_holder a;
+    world_init(&w);
+    put_until(&w, "key", "1", 1000);
+    put(&w, "other", "1");
+    cr_assert_eq(w.g->expiry.count, 1);
+    open(&w, &a);
+    put_until(&w, "key", "2", 2000);
+    cr_assert_eq(w.g->expiry.count, 1, "the kept version is in no wheel");
+    cr_assert_eq(entry_expires_at(history_find(w.g, S("key"), hash_of(S("key")), a.snapshot->seq, &steps)), 1000);
+    put(&w, "key", "3");
+    cr_assert_eq(w.g->expiry.count, 0);
+    put_until(&w, "key", "4", 4000);
+    place(&w, entry_new_expired(live(&w, "key")));
+    cr_assert_eq(w.g->expiry.count, 0, "nor is a tombstone");
+    put_until(&w, "key", "5", 5000);
+    cr_assert_eq(w.g->expiry.count, 1);
+    assert_sees(&w, &a, "key", "1");
+    shut(&w, &a);
+    sweep(&w, 100);
+    cr_assert_eq(w.g->expiry.count, 1);
+    history_remove(&w.h, w.g, live(&w, "key"));
+    cr_assert_eq(w.g->expiry.count, 0);
+    world_deinit(&w);
+}
+
+Test(expiry, an_overwrite_in_place_moves_in_the_wheel)
+{
+    struct world w;
+    world_init(&w);
+    put_until(&w, "timed", "1", 1000);
+    put(&w, "other", "1");
+    cr_assert_not(history_overwrite(w.g, live(&w, "other"), S("2"), 2000, 9), "there is no place for an end");
+    assert_slice(entry_value(live(&w, "other")), S("1"));
+    cr_assert_eq(entry_version(live(&w, "other")), 2);
+    cr_assert(history_overwrite(w.g, live(&w, "timed"), S("2"), 3000, ++w.seq));
+    cr_assert_eq(entry_version(live(&w, "timed")), 3);
+    size_t few = 100;
+    cr_assert_null(expiry_next(&w.g->expiry, 2999, &few));
+    cr_assert_eq(expiry_next(&w.g->expiry, 3000, &few), live(&w, "timed"));
+    cr_assert(history_overwrite(w.g, live(&w, "timed"), S("3"), 0, ++w.seq));
+    cr_assert_null(expiry_next(&w.g->expiry, UINT64_MAX - 1, &few));
+    cr_assert_eq(w.g->expiry.count, 0);
+    world_deinit(&w);
+}
+
+/* Their links stand behind the key, at an address that suits pointers. */
+Test(expiry, tombstones_of_keys_of_all_lengths)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz";
+    struct world w;
+    struct snapshot_holder a;
+    world_init(&w);
+    for (size_t len = 0; len < 48; len++) {
+        struct slice key = slice_of(letters, len);
+        place(&w, entry_new_until(key, hash_of(key), S("value"), 1000 + len));
+    }
+    open(&w, &a);
+    for (size_t len = 0; len < 48; len++) {
+        struct slice key = slice_of(letters, len);
+        struct entry *e = dict_find(&w.g->dict, key, hash_of(key));
+        uint64_t version, expires_at;
+        place(&w, len % 3 == 0 ? entry_new_tombstone(key, hash_of(key)) : entry_new_expired(e));
+        e = dict_find(&w.g->dict, key, hash_of(key));
+        cr_assert(entry_is_tombstone(e));
+        cr_assert_eq((uintptr_t)entry_tomb_link(e) % sizeof(void *), 0);
+        cr_assert_eq(entry_was_expired(e, &version, &expires_at), len % 3 != 0);
+        cr_assert(len % 3 == 0 || (version == len + 1 && expires_at == 1000 + len));
+        assert_slice(entry_key(e), key);
+    }
+    for (size_t len = 1; len < 48; len += 2) { /* out of the middle */
+        struct slice key = slice_of(letters, len);
+        place(&w, entry_new(key, hash_of(key), S("back")));
+    }
+    shut(&w, &a);
+    sweep(&w, 1000);
+    cr_assert_eq(w.g->dict.count, 24);
+    cr_assert_eq(w.h.bytes, 0);
+    world_deinit(&w);
+}
+
+Test(expiry, what_is_flushed_leaves_with_its_wheel)
+{
+    struct world w;
+    struct snapshot_holder a;
+    world_init(&w);
+    for (unsigned long n = 0; n < 5000; n++) {
+        place(&w, entry_new_until(numbered(n), hash_of(numbered(n)), S("value"), 1000 + n));
+    }
+    open(&w, &a);
+    flush(&w);
+    cr_assert_eq(w.g->expiry.count, 0);
+    put_until(&w, "k1", "new", 500);
+    assert_sees(&w, &a, "k1", "value");
+    shut(&w, &a);
+    for (size_t few = 100; sweep(&w, 7) > 0; few = 100) { /* the new wheel turns while the old generation goes */
+        cr_assert_null(expiry_next(&w.g->expiry, 499, &few));
+    }
+    size_t few = 100;
+    cr_assert_eq(expiry_next(&w.g->expiry, 6000, &few), live(&w, "k1"));
+    world_deinit(&w);
+}
+
 /* --- a random run against a list of full states --- */
 
 #define STEPS 20000
@@ -767,6 +879,12 @@ static void note_superseded(struct run *r, const struct entry *old)
     }
 }
 
+/* When an entry of that number ends. */
+static uint64_t end_of(uint32_t number)
+{
+    return number % 3 == 0 ? number : 0;
+}
+
 static void set_random(struct run *r, size_t key)
 {
     struct world *w = &r->w;
@@ -774,11 +892,11 @@ static void set_random(struct run *r, size_t key)
     struct slice k = numbered(key), value = slice_of((const char *)&number, sizeof(number));
     struct entry *old = dict_find(&w->g->dict, k, hash_of(k));
     if (old != NULL && rng_chance(&r->rng, 50) && !history_needs(&w->h, entry_version(old)) &&
-        history_overwrite(w->g, old, value, 0, w->seq + 1)) {
+        history_overwrite(w->g, old, value, end_of(number), w->seq + 1)) {
         w->seq++;
     } else {
         note_superseded(r, old);
-        place(w, entry_new(k, hash_of(k), value));
+        place(w, entry_new_until(k, hash_of(k), value, end_of(number)));
     }
     next_state(r, key, number);
 }
@@ -793,7 +911,8 @@ static void delete_random(struct run *r, size_t key)
     }
     if (history_is_read(&w->h)) {
         note_superseded(r, old);
-        place(w, entry_new_tombstone(k, hash_of(k)));
+        bool ended = entry_expires_at(old) != 0;
+        place(w, ended ? entry_new_expired(old) : entry_new_tombstone(k, hash_of(k)));
     } else {
         w->seq++;
         history_remove(&w->h, w->g, old);
@@ -818,6 +937,7 @@ static void compare_view(struct run *r, uint64_t seq)
         uint32_t number = 0;
         if (e != NULL && !entry_is_tombstone(e)) {
             memcpy(&number, entry_value(e).data, sizeof(number));
+            check(entry_expires_at(e) == end_of(number));
         }
         check(number == r->states[seq][key]);
     }
@@ -831,6 +951,11 @@ static void compare_all_views(struct run *r)
         }
     }
     compare_view(r, r->w.seq);
+    size_t ends = 0;
+    for (size_t key = 0; key < KEYS; key++) {
+        ends += end_of(r->states[r->w.seq][key]) != 0 ? 1 : 0; /* 0 is absent and ends never */
+    }
+    check(r->w.g->expiry.count == ends);
 }
 
 /* After a full sweep there are exactly the versions that an open snapshot needs, and the tombstones above one. */

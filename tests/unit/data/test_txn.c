@@ -17,6 +17,11 @@ static int put(struct txn *t, const struct txn_limits *limits, const char *key, 
     return txn_put(t, limits, slice_str(key), hash_of(slice_str(key)), slice_str(value), 0);
 }
 
+static int put_until(struct txn *t, const struct txn_limits *limits, const char *key, const char *value, uint64_t expires_at)
+{
+    return txn_put(t, limits, slice_str(key), hash_of(slice_str(key)), slice_str(value), expires_at);
+}
+
 static int del(struct txn *t, const struct txn_limits *limits, const char *key)
 {
     return txn_delete(t, limits, slice_str(key), hash_of(slice_str(key)));
@@ -432,4 +437,87 @@ Test(txn_seq, is_that_of_the_snapshot)
     cr_assert_eq(txn_seq(&t), 17);
     history_close(&h, &t.holder);
     history_deinit(&h);
+}
+
+/* --- writes that end --- */
+
+static uint64_t end_of(const struct txn *t, const char *key)
+{
+    const struct entry *written = NULL;
+    cr_assert_eq(txn_find(t, slice_str(key), hash_of(slice_str(key)), &written), TXN_VALUE, "%s", key);
+    return entry_expires_at(written);
+}
+
+Test(txn_put, with_an_end_and_another_and_none)
+{
+    struct txn t;
+    begin(&t, TXN_PLAIN);
+    cr_assert_eq(put_until(&t, &wide, "a", "1", 1000), 0);
+    cr_assert_eq(end_of(&t, "a"), 1000);
+    cr_assert_eq(put_until(&t, &wide, "a", "2", 2000), 0);
+    cr_assert_eq(end_of(&t, "a"), 2000);
+    cr_assert_eq(put(&t, &wide, "a", "3"), 0);
+    cr_assert_eq(end_of(&t, "a"), 0);
+    cr_assert_eq(put(&t, &wide, "b", "1"), 0);
+    cr_assert_eq(put_until(&t, &wide, "b", "2", 3000), 0);
+    cr_assert_eq(end_of(&t, "b"), 3000);
+    cr_assert_eq(del(&t, &wide, "b"), 0);
+    cr_assert_eq(look(&t, "b"), TXN_ABSENT);
+    cr_assert_eq(put_until(&t, &wide, "b", "3", 4000), 0);
+    cr_assert_eq(end_of(&t, "b"), 4000);
+    cr_assert_eq(t.writes, 2);
+    cr_assert_eq(t.shadow.count, 2);
+    txn_clear(&t);
+}
+
+Test(txn_find, a_write_whose_time_had_passed_at_begin_is_absent)
+{
+    struct txn t;
+    begin(&t, TXN_PLAIN);
+    t.now_ms = 1000;
+    cr_assert_eq(put_until(&t, &wide, "a", "1", 1000), 0);
+    cr_assert_eq(put_until(&t, &wide, "b", "1", 1001), 0);
+    cr_assert_eq(look(&t, "a"), TXN_ABSENT);
+    assert_value(&t, "b", "1");
+    cr_assert_eq(t.writes, 2, "it is a write");
+    txn_clear(&t);
+}
+
+Test(txn_put, with_an_end_over_a_mark_stays_read)
+{
+    struct txn t;
+    begin(&t, TXN_SERIALIZABLE);
+    cr_assert_eq(mark(&t, &wide, "a"), 0);
+    cr_assert_eq(put_until(&t, &wide, "a", "1", 1000), 0);
+    assert_write(&t, "a", true);
+    cr_assert_eq(end_of(&t, "a"), 1000);
+    cr_assert_eq(t.writes, 1);
+    txn_clear(&t);
+}
+
+Test(txn_put, an_end_counts_towards_the_limit)
+{
+    struct txn t;
+    begin(&t, TXN_PLAIN);
+    cr_assert_eq(put(&t, &wide, "a", "1"), 0);
+    struct txn_limits tight = {t.shadow.bytes, 1000};
+    cr_assert_eq(put_until(&t, &tight, "a", "2", 1000), ERR_TOOBIG);
+    assert_value(&t, "a", "1");
+    cr_assert_eq(end_of(&t, "a"), 0);
+    txn_clear(&t);
+}
+
+Test(txn_put, with_the_value_that_lies_in_the_entry)
+{
+    const struct entry *written = NULL;
+    struct txn t;
+    begin(&t, TXN_PLAIN);
+    cr_assert_eq(put(&t, &wide, "a", "value"), 0);
+    for (uint64_t end = 0; end < 3; end++) { /* EXPIRE and PERSIST do that */
+        cr_assert_eq(txn_find(&t, S("a"), hash_of(S("a")), &written), TXN_VALUE);
+        cr_assert_eq(txn_put(&t, &wide, S("a"), hash_of(S("a")), entry_value(written), end * 1000), 0);
+        assert_value(&t, "a", "value");
+        cr_assert_eq(end_of(&t, "a"), end * 1000);
+    }
+    txn_clear(&t);
 }
