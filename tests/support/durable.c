@@ -357,10 +357,13 @@ static void remove_ended(struct durable *d)
     const struct buf *pending = &d->journal.pending;
     uint64_t before = d->store.seq;
     (void)store_tend(&d->store);
+    if (d->store.seq == before) {
+        return;
+    }
     size_t start = d->journal.opens_stretch ? d->journal.header : 0;
     struct slice left = slice_of(buf_head(pending), buf_len(pending));
     left = slice_of(left.data + start, left.len - start);
-    while (d->store.seq > before && left.len > 0 && !d->differs) {
+    while (left.len > 0 && !d->differs) {
         size_t length = le_get32(left.data + 8);
         uint64_t seq = le_get64(left.data + 16);
         if (seq > before) {
