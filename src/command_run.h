@@ -32,6 +32,12 @@ void command_complain_syntax(struct session *s);
 /* Reads a word as a number; false after complaining. */
 bool command_read_number(struct session *s, struct slice word, int64_t *number);
 
+/* Takes what a client calls itself or its library into a field of the session; false after complaining, which names it by
+ * `what`. */
+bool command_take_name(struct session *s, struct slice name, const char *what, char **field);
+
+#define COMMAND_CLIENT_NAMES "Client names"
+
 /* Whether a word is this one, which is in capitals, in whatever case. */
 bool command_is_word(struct slice word, const char *name);
 
@@ -137,7 +143,7 @@ COMMAND_FUNCTION(run_commit);
 COMMAND_FUNCTION(run_rollback);
 COMMAND_FUNCTION(run_outcome);
 
-/* command_client.c */
+/* command_connection.c */
 COMMAND_FUNCTION(run_echo);
 COMMAND_FUNCTION(run_ping_message);
 COMMAND_FUNCTION(run_select);
@@ -146,6 +152,8 @@ COMMAND_FUNCTION(run_reset);
 COMMAND_FUNCTION(run_auth);
 COMMAND_FUNCTION(run_auth_line);
 COMMAND_FUNCTION(run_hello);
+
+/* command_client.c */
 COMMAND_FUNCTION(run_client);
 
 /* command_server.c */

@@ -358,7 +358,8 @@ static void report_keyspace(struct session *s, struct report *to)
 {
     uint64_t keys = store_count(&s->engine->store, session_txn(s));
     if (keys > 0) {
-        report(to, "db0:keys=%llu,expires=0,avg_ttl=0\r\n", (unsigned long long)keys);
+        unsigned long long ends = s->engine->store.current->expiry.count;
+        report(to, "db0:keys=%llu,expires=%llu,avg_ttl=0\r\n", (unsigned long long)keys, ends);
     }
 }
 

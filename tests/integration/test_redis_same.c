@@ -1,7 +1,7 @@
 /* The same random commands to this server and to Redis: the answers must be the same bytes.
  *
  * Two connections to each server; batches go to the first or the second of both, and are answered before the next. How many
- * commands: TXKV_DIFFERENTIAL, or 20,000; the seed: TXKV_SEED, or 1; TXKV_TRACE shows all that is sent and answered. What
+ * commands: TXKV_DIFFERENTIAL, or 200,000; the seed: TXKV_SEED, or 1; TXKV_TRACE shows all that is sent and answered. What
  * differs on purpose is not sent; docs/protocol.md lists it. */
 #include <signal.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 #include "server_fixture.h"
 #include "wire.h"
 
-#define COMMANDS_DEFAULT 20000
+#define COMMANDS_DEFAULT 200000
 #define BATCH_MAX 8
 #define WORDS_MAX 12
 
