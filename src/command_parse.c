@@ -94,7 +94,7 @@ bool command_is_text_key(struct slice key)
 static inline __attribute__((always_inline)) int check_one_key(const struct request *r, struct slice key,
                                                                const struct command_limits *limits)
 {
-    if (key.len == 0 || (r->proto->kind == PROTO_TEXT && find_control(key) >= 0)) {
+    if (key.len == 0 || (r->proto->kind == PROTO_TEXT && !r->raw.clean && find_control(key) >= 0)) {
         return ERR_SYNTAX;
     }
     return key.len > limits->key_bytes ? ERR_TOOBIG : 0;

@@ -37,12 +37,14 @@ struct raw_request {
     struct slice tail; /* what follows the verb and its space */
     bool has_tail;     /* there was a space after the verb */
     bool bad_cr;       /* a CR stands inside the line */
+    bool clean;        /* text: the line has no control byte, and `spaces` is right */
     bool too_long;     /* the line was over the limit; verb is what was remembered of it */
     bool no_memory;    /* too_long, for lack of memory to hold it */
     bool quoted;       /* RESP: a line with quotes, whose words may need a place of their own */
     bool multibulk;    /* RESP: counted words, not a line */
     char got;          /* BROKEN: the byte that `why` speaks of */
     uint32_t words;    /* RESP: how many follow the verb */
+    uint64_t spaces;   /* clean: where they are in the line, a bit for each byte */
     size_t consumed;   /* bytes of the stream that it takes, its end included */
     union {
         const char *why;           /* BROKEN: constant; "%c" in it stands for `got` */
