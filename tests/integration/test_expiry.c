@@ -53,6 +53,23 @@ static bool time_has_come(void *at)
 
 /* --- nobody asks --- */
 
+/* The commit of the newest checkpoint, by its name. */
+static unsigned long long checkpoint_seq(const char *directory)
+{
+    struct dirent *entry;
+    unsigned long long newest = 0;
+    DIR *dir = opendir(check_path(directory));
+    CHECK(dir != NULL, "there is no directory %s", directory);
+    while ((entry = readdir(dir)) != NULL) {
+        unsigned long long seq;
+        if (sscanf(entry->d_name, "checkpoint-%llx", &seq) == 1 && seq > newest) {
+            newest = seq;
+        }
+    }
+    closedir(dir);
+    return newest;
+}
+
 struct asking {
     struct client c;
     int64_t next_ms;
@@ -72,21 +89,36 @@ static bool has_no_key(void *arg)
     return answer != NULL && strcmp(answer, ":0") == 0;
 }
 
+static void write_many(struct client *c)
+{
+    for (int i = 0; i < MANY; i++) {
+        client_sendf(c, "SET key%d value PX %d\r\n", i, 1000 + i % 100);
+    }
+    for (int i = 0; i < MANY; i++) {
+        client_expect(c, "+OK");
+    }
+}
+
+/* The first request behind a silence sees what the server has done by itself: in the turn that it gives, few keys could go. A machine
+ * that is too slow for that gets more time. */
 static void idle_server(void)
 {
     struct server s;
-    struct asking a = {.next_ms = 0};
+    struct client c;
+    size_t len;
+    bool removed = false;
     server_start(&s, NULL);
-    open_resp(&a.c, &s);
-    for (int i = 0; i < MANY; i++) {
-        client_sendf(&a.c, "SET key%d value PX %d\r\n", i, 1000 + i % 100);
+    open_resp(&c, &s);
+    for (long long wait_ms = 1000; !removed; wait_ms *= 2) {
+        CHECK(wait_ms < PATIENCE_MS, "keys whose time has passed are there still");
+        write_many(&c);
+        long long end = wall_ms() + 1100 + wait_ms;
+        check_until(time_has_come, &end, 2 * PATIENCE_MS, "the end of the keys, and some time");
+        client_sendf(&c, "DBSIZE\r\n");
+        removed = strcmp(client_line(&c, &len), ":0") == 0;
     }
-    for (int i = 0; i < MANY; i++) {
-        client_expect(&a.c, "+OK");
-    }
-    check_until(has_no_key, &a, PATIENCE_MS, "all keys have ended and are removed");
-    client_ask(&a.c, "EXISTS key1 key2", ":0");
-    client_close(&a.c);
+    client_ask(&c, "EXISTS key1 key2", ":0");
+    client_close(&c);
     server_wait_idle(&s); /* with none left it may sleep */
     server_stop(&s);
 }
@@ -191,23 +223,6 @@ static void backup(void)
 }
 
 /* --- a time that passes while no server runs --- */
-
-/* The commit of the newest checkpoint, by its name. */
-static unsigned long long checkpoint_seq(const char *directory)
-{
-    struct dirent *entry;
-    unsigned long long newest = 0;
-    DIR *dir = opendir(check_path(directory));
-    CHECK(dir != NULL, "there is no directory %s", directory);
-    while ((entry = readdir(dir)) != NULL) {
-        unsigned long long seq;
-        if (sscanf(entry->d_name, "checkpoint-%llx", &seq) == 1 && seq > newest) {
-            newest = seq;
-        }
-    }
-    closedir(dir);
-    return newest;
-}
 
 static void while_it_was_down(void)
 {

@@ -230,6 +230,22 @@ Test(time, many_that_end_at_once_are_removed_a_few_at_a_time)
     store_deinit(&st);
 }
 
+Test(time, many_that_had_ended_when_they_were_written_too)
+{
+    struct store st;
+    start(&st);
+    for (unsigned long n = 0; n < 2000; n++) {
+        check(store_set_until(&st, NULL, numbered(n), hash_of(numbered(n)), S("value"), NOW) == 0);
+    }
+    for (unsigned calls = 1; calls <= 4; calls++) {
+        cr_assert(store_tend(&st));
+        cr_assert_eq(st.keys_expired, 256 * calls);
+    }
+    remove_ended(&st);
+    cr_assert_eq(st.keys_expired, 2000u);
+    store_deinit(&st);
+}
+
 Test(time, a_key_that_somebody_read_is_the_next_to_go)
 {
     struct store st;
@@ -570,6 +586,26 @@ Test(time, who_counted_the_keys)
     cr_assert_eq(outcome_of_count(NOW, SET_AGAIN), ERR_CONFLICT);
     cr_assert_eq(outcome_of_count(END, NOTHING), 0);
     cr_assert_eq(outcome_of_count(END, REMOVED), ERR_CONFLICT, "it was counted");
+}
+
+Test(time, a_key_that_ended_and_came_back_in_its_place_conflicts_with_a_count)
+{
+    struct store st;
+    struct txn t;
+    start(&st);
+    set(&st, NULL, "key", "1", END);
+    begin(&st, &t, TXN_SERIALIZABLE);
+    cr_assert_eq(store_count(&st, &t), 1u);
+    set(&st, &t, "written", "1", 0);
+    set(&st, NULL, "key", "2", END); /* no snapshot needs this version: the next takes its place */
+    store_tell_time(&st, END);
+    const struct entry *place = standing(&st, "key");
+    size_t steps = 1000;
+    cr_assert_eq(expiry_next(&st.current->expiry, END, &steps), place); /* that it left a slot behind tells of nothing then */
+    set(&st, NULL, "key", "3", 0);
+    cr_assert_eq(standing(&st, "key"), place);
+    cr_assert_eq(store_commit(&st, &t), ERR_CONFLICT);
+    store_deinit(&st);
 }
 
 Test(time, a_write_over_an_ended_key_counts_once)
