@@ -253,6 +253,12 @@ int live_set_until(struct store *st, struct slice key, uint32_t hash, struct sli
     return set_one(st, key, hash, value, expires_at);
 }
 
+/* Whoever removes a key that has ended does what time would have done. */
+static struct entry *tombstone_of(const struct store *st, const struct entry *live)
+{
+    return entry_has_ended(live, st->now_ms) ? entry_new_expired(live) : entry_new_tombstone(entry_key(live), entry_hash(live));
+}
+
 int live_delete(struct store *st, struct slice key, uint32_t hash)
 {
     struct entry *found = dict_find(&st->current->dict, key, hash);
@@ -262,7 +268,7 @@ int live_delete(struct store *st, struct slice key, uint32_t hash)
     }
     struct entry *tomb = NULL;
     if (live_reserve_record(st, store_command_bytes(key.len)) < 0 ||
-        (live_needs_tombstones(st) && (tomb = entry_new_tombstone(key, hash)) == NULL)) {
+        (live_needs_tombstones(st) && (tomb = tombstone_of(st, found)) == NULL)) {
         return ERR_FULL;
     }
     live_preserve(st, found);

@@ -75,7 +75,7 @@ static void cut_line(struct slice line, struct raw_request *out)
 #ifdef __SSE2__
 #define BLOCK sizeof(__m128i)
 
-static inline bool cut_clean_line(struct slice bytes, struct raw_request *out)
+static inline bool cut_clean_line(struct slice bytes, size_t line_max, struct raw_request *out)
 {
     uint64_t spaces = 0;
     const size_t most = bytes.len < 8 * sizeof(spaces) ? bytes.len : 8 * sizeof(spaces);
@@ -91,7 +91,7 @@ static inline bool cut_clean_line(struct slice bytes, struct raw_request *out)
         }
         size_t len = at + (unsigned)__builtin_ctz(controls);
         bool cr = bytes.data[len] == '\r' && len + 1 < bytes.len;
-        if (len == 0 || bytes.data[len + cr] != '\n') {
+        if (len == 0 || len > line_max || bytes.data[len + cr] != '\n') {
             return false;
         }
         spaces &= (UINT64_C(1) << len) - 1;
@@ -108,9 +108,10 @@ static inline bool cut_clean_line(struct slice bytes, struct raw_request *out)
     return false;
 }
 #else
-static inline bool cut_clean_line(struct slice bytes, struct raw_request *out)
+static inline bool cut_clean_line(struct slice bytes, size_t line_max, struct raw_request *out)
 {
     (void)bytes;
+    (void)line_max;
     (void)out;
     return false;
 }
@@ -215,7 +216,7 @@ static __attribute__((noinline)) enum decoded decode_any(struct decoder *d, stru
 static enum decoded decode(struct decoder *d, struct slice bytes, size_t line_max, struct raw_request *out)
 {
     *out = (struct raw_request){0};
-    if (d->began && d->scanned == 0 && !d->skipping && cut_clean_line(bytes, out)) {
+    if (d->began && d->scanned == 0 && !d->skipping && cut_clean_line(bytes, line_max, out)) {
         return DECODED_REQUEST;
     }
     return decode_any(d, bytes, line_max, out);
