@@ -5,6 +5,7 @@
 #include "mem.h"
 
 #define CELLS_MAX ((size_t)1 << 20) /* of the table, 4 bytes each: about 2 ms. Over it, the command is refused */
+#define STEP_CELLS 64               /* they take as long as one key of a scan */
 
 struct lcs {
     struct slice a;
@@ -154,6 +155,20 @@ static bool read_options(struct session *s, const struct request *r, struct lcs_
     return true;
 }
 
+/* Counts what it takes; false after complaining, where one EXEC has asked for too much. */
+static bool take_steps(struct session *s, uint64_t steps)
+{
+    if (command_is_in_exec(s)) {
+        if (steps > command_steps_left(s)) {
+            session_error(s, ERR_TOOBIG, "the LCS of one EXEC take too long together; use LCS outside of MULTI");
+            return false;
+        }
+        s->multi->scanned += steps;
+    }
+    s->engine->store.steps += steps;
+    return true;
+}
+
 static void answer(struct session *s, struct lcs *l, const struct lcs_options *o)
 {
     size_t cells = (l->a.len + 1) * (l->b.len + 1);
@@ -161,12 +176,14 @@ static void answer(struct session *s, struct lcs *l, const struct lcs_options *o
         command_complain(s, "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
         return;
     }
+    if (!take_steps(s, cells / STEP_CELLS)) {
+        return;
+    }
     l->lengths = mem_alloc(cells * sizeof(*l->lengths));
     if (l->lengths == NULL) {
         session_error(s, ERR_FULL, "no memory for this");
         return;
     }
-    s->engine->store.steps += cells / 64;
     fill(l);
     if (o->idx) {
         answer_matches(s, l, o);

@@ -71,6 +71,18 @@ struct begin_words {
 
 struct begin_words command_read_begin(const struct request *r);
 
+/* Whether what runs was queued: nobody else runs before EXEC is done, so long commands have a budget for all of them. */
+static inline bool command_is_in_exec(const struct session *s)
+{
+    return s->scope != NULL && s->multi != NULL;
+}
+
+/* How much of it is left; in EXEC alone. */
+static inline uint64_t command_steps_left(const struct session *s)
+{
+    return s->multi->scanned < MULTI_STEPS_MAX ? MULTI_STEPS_MAX - s->multi->scanned : 0;
+}
+
 #define COMMAND_FUNCTION(name) void name(struct session *s, const struct request *r)
 
 /* command_strings.c */

@@ -23,7 +23,6 @@
 
 #define SLICE_STEPS 4096              /* of a listing in one tick: about 0.3 ms */
 #define FIRST_STEPS 10000             /* of a listing at once */
-#define EXEC_STEPS 400000             /* of all scans of one EXEC, which waits for no tick: about 100,000 keys */
 #define PAGE_COUNT 10                 /* keys that a SCAN goes through unless it says otherwise */
 #define PAGE_COUNT_MAX 10000          /* ... whatever it says */
 #define PAGE_STEPS 10                 /* for each of them, as few buckets may hold any */
@@ -38,20 +37,9 @@ static struct store *store_of(struct session *s)
 
 /* --- inside of EXEC --- */
 
-static bool is_in_exec(const struct session *s)
-{
-    return s->scope != NULL && s->multi != NULL;
-}
-
 static void refuse_in_exec(struct session *s)
 {
     session_error(s, ERR_TOOBIG, "the scans of one EXEC go through about 100000 keys; use SCAN outside of MULTI");
-}
-
-/* How many steps a command may take that cannot wait. */
-static uint64_t steps_left(const struct session *s)
-{
-    return s->multi->scanned < EXEC_STEPS ? EXEC_STEPS - s->multi->scanned : 0;
 }
 
 static bool refuse_pattern(struct session *s, int rc)
@@ -183,7 +171,7 @@ static void scan_page(struct session *s, struct page *page, uint64_t number)
     buf_init(&page->found);
     store_reads_keyset(st, session_txn(s));
     bool more = scan_step(st, session_txn(s), &at, steps, take_for_page, page);
-    if (is_in_exec(s)) {
+    if (command_is_in_exec(s)) {
         s->multi->scanned += st->steps - before;
     }
     write_page(s, page, more ? scan_number(&at) : 0);
@@ -201,7 +189,7 @@ void run_scan(struct session *s, const struct request *r)
     if (read_page_options(s, r, &page) < 0) {
         return;
     }
-    if (is_in_exec(s) && steps_left(s) == 0) {
+    if (command_is_in_exec(s) && command_steps_left(s) == 0) {
         refuse_in_exec(s);
         return;
     }
@@ -383,7 +371,7 @@ static void list_in_exec(struct session *s)
 {
     const struct store *st = store_of(s);
     uint64_t before = st->steps;
-    bool done = go_on(s, steps_left(s));
+    bool done = go_on(s, command_steps_left(s));
     s->multi->scanned += st->steps - before;
     if (done) {
         finish(s);
@@ -411,7 +399,7 @@ static void start(struct session *s, struct listing *l)
         l->at = scan_random_place(store_of(s), l->txn, draw(s->engine), draw(s->engine));
     }
     s->listing = l;
-    if (is_in_exec(s)) {
+    if (command_is_in_exec(s)) {
         list_in_exec(s);
     } else if (go_on(s, FIRST_STEPS)) {
         finish(s);

@@ -8,12 +8,13 @@
 #include "txn.h"
 
 #define MULTI_REQUESTS_MAX 10000 /* run in one go, and nobody else meanwhile */
+#define MULTI_STEPS_MAX 400000   /* of its long commands, which wait for no tick: about 100,000 keys of scans */
 
 struct multi {
     bool open;        /* between MULTI and EXEC */
     bool broken;      /* a request was refused: EXEC will be too */
     size_t count;     /* requests in the queue */
-    uint64_t scanned; /* steps of the scans that its requests asked for */
+    uint64_t scanned; /* steps of the long commands, scans and LCS, among its requests */
     size_t bytes;     /* at most so many of the journal, for all of them */
     struct buf queue; /* the requests as they came */
     struct txn watch; /* OPEN while keys are watched; FAILED when that took too much history */
