@@ -1,4 +1,4 @@
-/* The same random commands to this server and to Redis: the answers must be the same bytes.
+/* The same random commands to this server and to Redis: the answers must be the same bytes, in RESP2 and in RESP3.
  *
  * Two connections to each server; batches go to the first or the second of both, and are answered before the next. How many
  * commands: TXKV_DIFFERENTIAL, or 200,000; the seed: TXKV_SEED, or 1; TXKV_TRACE shows all that is sent and answered. What
@@ -285,7 +285,8 @@ static const char *behind(const char *at, const char *end)
     if (*at == '$' && number >= 0) {
         return end - next < number + 2 ? NULL : next + number + 2;
     }
-    for (long i = 0; *at == '*' && i < number && next != NULL; i++) {
+    long parts = *at == '*' ? number : *at == '%' ? 2 * number : 0; /* of a map: keys and values */
+    for (long i = 0; i < parts && next != NULL; i++) {
         next = behind(next, end);
     }
     return next;
@@ -422,6 +423,16 @@ static size_t pick_command(struct state *state, size_t who)
     return which;
 }
 
+/* Chooses RESP 2 or 3 for both. What HELLO answers is not compared: an ID is in it. */
+static void choose_protocol(struct client *ours, struct client *theirs)
+{
+    const char *hello = pick(2) == 0 ? "*2\r\n$5\r\nHELLO\r\n$1\r\n2\r\n" : "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n";
+    client_send(ours, hello, strlen(hello));
+    client_send(theirs, hello, strlen(hello));
+    take(ours, wait_for(ours, 1));
+    take(theirs, wait_for(theirs, 1));
+}
+
 static void same_answers(void)
 {
     struct server s;
@@ -435,6 +446,7 @@ static void same_answers(void)
     for (int i = 0; i < 2; i++) {
         CHECK(client_open_unix(&ours[i], check_path("txkv")) == 0, "no connection to txkv");
         CHECK(client_open_unix(&theirs[i], check_path("redis")) == 0, "no connection to Redis");
+        choose_protocol(&ours[i], &theirs[i]);
     }
     for (size_t sent = 0; sent < left;) {
         struct text batch = {0};
@@ -453,6 +465,7 @@ static void same_answers(void)
             text_addf(&end, "*1\r\n$5\r\nRESET\r\n");
             compare(&ours[who], &theirs[who], &end, 1);
             text_free(&end);
+            choose_protocol(&ours[who], &theirs[who]);
             state.watches[who] = state.queues[who] = false;
         }
     }
