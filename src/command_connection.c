@@ -25,8 +25,10 @@ void run_echo(struct session *s, const struct request *r)
 void run_select(struct session *s, const struct request *r)
 {
     int64_t index;
-    if (!store_parse_integer(r->args[0], &index) || index > INT32_MAX || index < INT32_MIN) {
+    if (!store_parse_integer(r->args[0], &index)) {
         session_error(s, ERR_NOTINT, "the number of a database is wanted");
+    } else if (index > INT32_MAX || index < INT32_MIN) {
+        session_complain(s, "ERR value is out of range, value must between -2147483648 and 2147483647");
     } else if (index != 0) {
         session_complain(s, "ERR DB index is out of range");
     } else {

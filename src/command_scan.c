@@ -481,6 +481,10 @@ static void memory_usage(struct session *s, const struct request *r)
         session_error(s, ERR_NOTINT, "SAMPLES wants a number");
         return;
     }
+    if (r->count == 4 && samples < 0) {
+        command_complain_syntax(s);
+        return;
+    }
     int found = store_get(store_of(s), session_txn(s), r->args[1], hash_of(r->args[1]), &value);
     if (found == 0) {
         session_answer(s, s->proto->absent(&s->out));

@@ -185,7 +185,7 @@ static void command_info(struct session *s, const struct request *r)
     for (size_t i = 0; i < count; i++) {
         const struct command *c = all ? command_at(PROTO_RESP, i) : command_find(PROTO_RESP, r->args[i + 1]);
         if (c == NULL) {
-            session_answer(s, s->proto->no_array(&s->out));
+            session_answer(s, s->proto->absent(&s->out));
         } else {
             write_command(s, c);
         }
@@ -535,8 +535,11 @@ void run_wait(struct session *s, const struct request *r)
 
 static void function_flush(struct session *s, const struct request *r)
 {
-    (void)r;
-    command_done(s, 0);
+    if (r->count == 2 && !command_is_word(r->args[1], "SYNC") && !command_is_word(r->args[1], "ASYNC")) {
+        command_complain(s, "ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
+    } else {
+        command_done(s, 0);
+    }
 }
 
 void run_function(struct session *s, const struct request *r)
