@@ -315,6 +315,12 @@ static bool read_quoted(const char **at, const char *end, char **to)
     return p < end && (p + 1 == end || isspace((unsigned char)p[1]));
 }
 
+/* Between words stand all of C's spaces, but a vertical tab or a form feed within a word is part of it, as for Redis. */
+static bool ends_word(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
 static void drop_space(struct slice *line)
 {
     while (line->len > 0 && isspace((unsigned char)line->data[0])) {
@@ -329,11 +335,11 @@ static int cut_word(struct slice *line, struct slice *word, char **to, bool *quo
 {
     const char *end = line->data + line->len;
     const char *p = line->data;
-    while (p < end && !isspace((unsigned char)*p) && *p != '"' && *p != '\'') {
+    while (p < end && !ends_word(*p) && *p != '"' && *p != '\'') {
         p++;
     }
     *word = slice_of(line->data, (size_t)(p - line->data));
-    if (p < end && !isspace((unsigned char)*p)) {
+    if (p < end && !ends_word(*p)) {
         char *start = to == NULL ? NULL : *to;
         *quoted = true;
         if (to != NULL) {
