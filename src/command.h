@@ -29,6 +29,7 @@ enum command_flag {
     COMMAND_RUNS = 32768,    /* runs what was queued, as one commit */
     COMMAND_VALUE2 = 65536,  /* its second argument is a value, whatever follows */
     COMMAND_GUEST = 131072,  /* runs before the client has said the password */
+    COMMAND_LONG = 262144,   /* may take as long as thousands of others: a tick has time for a few */
     COMMAND_GROWS = 4096,  /* the value that it writes may be longer than what it was given */
 };
 

@@ -141,6 +141,7 @@ struct session {
     bool more;                /* it may have requests to run although no bytes come */
     unsigned group_requests;  /* requests in the tick's group, not yet run */
     size_t extra;             /* of this tick's share: requests' worth of work that long commands took beyond one each */
+    bool put_off;             /* its next command is a long one and waits for the next tick */
     uint64_t requests;        /* run so far */
 };
 

@@ -59,13 +59,31 @@ static bool may_run(const struct session *s)
     return session_can_run(s) && s->extra < TICK_REQUESTS_MAX;
 }
 
-static void execute_one(struct session *s, const struct request *r)
+static bool is_long(const struct request *r)
+{
+    return r->error == 0 && r->command->flags & COMMAND_LONG;
+}
+
+/* A tick has time for some long commands: those of further sessions wait for the next one, with what stands behind them. */
+static bool must_wait(struct tick *t, struct session *s, const struct request *r)
+{
+    if (!is_long(r) || t->long_steps < TICK_LONG_STEPS) {
+        return false;
+    }
+    s->extra = TICK_REQUESTS_MAX;
+    s->put_off = true;
+    t->put_off = true;
+    return true;
+}
+
+static void execute_one(struct tick *t, struct session *s, const struct request *r)
 {
     const struct store *st = &s->engine->store;
     uint64_t before = st->steps;
     s->requests++;
     session_run(s, r);
     s->extra += (size_t)(st->steps - before) / TICK_STEPS;
+    t->long_steps += is_long(r) ? st->steps - before : 0;
 }
 
 static void execute(struct tick *t)
@@ -75,8 +93,9 @@ static void execute(struct tick *t)
         size_t consumed = t->requests[i].raw.consumed;
         s->group_requests--;
         s->decoded -= consumed;
-        if (may_run(s) && (engine_admits_all(s->engine) || session_admits(s, &t->requests[i]))) {
-            execute_one(s, &t->requests[i]);
+        if (may_run(s) && !must_wait(t, s, &t->requests[i]) &&
+            (engine_admits_all(s->engine) || session_admits(s, &t->requests[i]))) {
+            execute_one(t, s, &t->requests[i]);
             buf_consume(&s->in, consumed);
         } else {
             s->decoder.scanned = 0; /* it stays in the input and is decoded again */
@@ -215,6 +234,7 @@ static bool take_share(struct tick *t, struct session *s)
 {
     struct share share = {.out_limit = session_pending(s) + TICK_OUT_MAX};
     s->extra = 0;
+    s->put_off = false;
     list_on(t, s);
     s->active_ms = s->engine->store.now_ms;
     while (session_can_run(s)) {
@@ -233,12 +253,29 @@ static bool take_share(struct tick *t, struct session *s)
     return true;
 }
 
+/* Sessions whose long command had to wait stand before the others: the next tick begins with them. */
+static struct session *put_off_first(struct session *taken)
+{
+    struct session *first[2] = {NULL, NULL};
+    struct session **last[2] = {&first[0], &first[1]};
+    for (struct session *s = taken; s != NULL; s = s->next) {
+        size_t which = s->put_off ? 0 : 1;
+        *last[which] = s;
+        last[which] = &s->next;
+    }
+    *last[1] = NULL;
+    *last[0] = first[1];
+    return first[0];
+}
+
 void tick_run(struct tick *t, void (*done)(struct session *s))
 {
     struct session *taken = t->first;
     t->first = NULL;
     t->last = NULL;
     t->listings = 0;
+    t->long_steps = 0;
+    t->put_off = false;
     for (struct session *s = taken; s != NULL; s = s->next) {
         s->more = false;
         if (take_share(t, s)) {
@@ -246,6 +283,7 @@ void tick_run(struct tick *t, void (*done)(struct session *s))
         }
     }
     run_group(t);
+    taken = t->put_off ? put_off_first(taken) : taken;
     for (struct session *s = taken, *next; s != NULL; s = next) {
         next = s->next;
         s->ready = false;

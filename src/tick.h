@@ -15,6 +15,7 @@
 #define TICK_STEPS 16           /* keys that a long command goes through, for which it counts as one request more */
 #define TICK_IN_MAX 65536       /* bytes decoded per session and tick */
 #define TICK_LISTINGS_MAX 4     /* slices of long answers in a tick */
+#define TICK_LONG_STEPS 65536   /* keys that all long commands of a tick go through; more of them wait for the next one */
 #define TICK_OUT_MAX 262144     /* bytes answered per session and tick, and at most one group of requests more */
 
 struct tick {
@@ -24,6 +25,8 @@ struct tick {
     struct session *owners[TICK_GROUP];
     size_t count;
     size_t listings; /* slices so far, of this tick */
+    uint64_t long_steps; /* of the long commands so far, of this tick */
+    bool put_off;    /* some wait for the next tick */
     size_t words_used;
     struct slice words[COMMAND_ARGS_MAX + 4 * TICK_GROUP];
 };
