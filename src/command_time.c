@@ -212,7 +212,7 @@ static int change_end(struct session *s, const struct request *r, struct slice v
     if (at != 0 && at <= now_of(s)) {
         return store_delete(store_of(s), session_txn(s), r->args[0], r->hash);
     }
-    return store_set_until(store_of(s), session_txn(s), r->args[0], r->hash, value, (uint64_t)at);
+    return store_set_end(store_of(s), session_txn(s), r->args[0], r->hash, value, (uint64_t)at);
 }
 
 void run_getex(struct session *s, const struct request *r)

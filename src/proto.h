@@ -29,7 +29,7 @@ enum proto_kind { PROTO_TEXT = 1, PROTO_RESP = 2 };
 #define PROTO_INLINE_MAX ((size_t)65536) /* bytes of a line on a connection of RESP, as Redis has it */
 
 #define PROTO_GUEST_WORDS 10    /* of a request of a guest, its verb included */
-#define PROTO_GUEST_BYTES 16384 /* of each of them; and of a line of the text protocol */
+#define PROTO_GUEST_BYTES 16384 /* of all of them; and of a line of the text protocol */
 
 /* One request as the stream holds it. */
 struct raw_request {

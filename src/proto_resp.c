@@ -20,6 +20,7 @@
 
 #define WORDS_MAX 1025                    /* a verb and its arguments, over it the request is too long */
 #define REQUEST_MIN_MAX ((size_t)2 << 20) /* bytes of a request that are always allowed */
+#define LENGTH_LINE_MAX 32                /* of the line that announces a word, at most */
 #define LENGTHS_BYTES ((size_t)1024)      /* what the longest key and value may have around them */
 #define BULK_MAX ((int64_t)512 << 20)     /* as Redis has it; a longer word is no word */
 #define DIGITS_MAX 19
@@ -96,8 +97,7 @@ static enum decoded broken(struct raw_request *out, const char *why, char got)
 }
 
 /* Reads the line that announces a word: DECODED_REQUEST, DECODED_MORE or DECODED_BROKEN. */
-static enum decoded read_bulk(const struct decoder *d, const char *at, const char *end, struct length *length,
-                              struct raw_request *out)
+static enum decoded read_bulk(const char *at, const char *end, struct length *length, struct raw_request *out)
 {
     if (at == end) {
         return DECODED_MORE;
@@ -111,9 +111,6 @@ static enum decoded read_bulk(const struct decoder *d, const char *at, const cha
     }
     if (found == FOUND_WRONG || length->number < 0 || length->number > BULK_MAX) {
         return broken(out, "invalid bulk length", 0);
-    }
-    if (d->guest && length->number > PROTO_GUEST_BYTES) {
-        return broken(out, "unauthenticated bulk length", 0);
     }
     return DECODED_REQUEST;
 }
@@ -160,7 +157,7 @@ static enum decoded skip(struct decoder *d, struct slice bytes, size_t at, struc
             return end_of_long_request(d, at, out);
         }
         struct length length;
-        enum decoded what = read_bulk(d, bytes.data + at, bytes.data + bytes.len, &length, out);
+        enum decoded what = read_bulk(bytes.data + at, bytes.data + bytes.len, &length, out);
         if (what == DECODED_BROKEN) {
             return what;
         }
@@ -218,12 +215,16 @@ static enum decoded decode_words(struct decoder *d, struct slice bytes, size_t l
     size_t longest = line_max + LENGTHS_BYTES > REQUEST_MIN_MAX ? line_max + LENGTHS_BYTES : REQUEST_MIN_MAX;
     while (d->left > 0) {
         struct length length;
-        enum decoded what = read_bulk(d, bytes.data + at, end, &length, out);
+        enum decoded what = read_bulk(bytes.data + at, end, &length, out);
         if (what != DECODED_REQUEST) {
             return what == DECODED_MORE ? wait_for(d, at, bytes.len + 1) : what;
         }
         size_t word = (size_t)(length.next - bytes.data);
         size_t next = word + (size_t)length.number + 2;
+        bool is_long = length.number > PROTO_GUEST_BYTES || next > PROTO_GUEST_BYTES + PROTO_GUEST_WORDS * LENGTH_LINE_MAX;
+        if (d->guest && is_long) {
+            return broken(out, "unauthenticated bulk length", 0);
+        }
         if ((next > longest && !FAULT(no_line_limit)) || (d->words > WORDS_MAX && d->left < d->words)) {
             begin_skipping(d, bytes);
             return skip(d, bytes, at, out);

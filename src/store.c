@@ -177,13 +177,18 @@ int store_set(struct store *st, struct txn *t, struct slice key, uint32_t hash, 
 int store_set_until(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value, uint64_t expires_at)
 {
     int rc = may_set(st, t);
-    if (rc < 0 || expires_at == 0) {
-        return rc < 0 ? rc : store_set(st, t, key, hash, value);
+    return rc < 0 ? rc : store_set_end(st, t, key, hash, value, expires_at);
+}
+
+int store_set_end(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value, uint64_t expires_at)
+{
+    if (t != NULL && t->mode == TXN_READONLY) {
+        return ERR_READONLY;
     }
     if (t == NULL) {
-        return live_set_until(st, key, hash, value, expires_at);
+        return expires_at == 0 ? live_set(st, key, hash, value) : live_set_until(st, key, hash, value, expires_at);
     }
-    st->ends = true;
+    st->ends = st->ends || expires_at > 0;
     return txn_put(t, &st->limits->txn, key, hash, value, expires_at);
 }
 

@@ -64,6 +64,10 @@ int store_set(struct store *st, struct txn *t, struct slice key, uint32_t hash, 
 /* The same; the key ends at a time, Unix milliseconds, which may have passed; 0: never, as with store_set. */
 int store_set_until(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value, uint64_t expires_at);
 
+/* Gives a key that store_get has just found, with this value, another end; this is not refused where the memory limit is reached.
+ * Else as store_set_until. */
+int store_set_end(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value, uint64_t expires_at);
+
 /* When a key ends, by what store_get has just said of it; 0: never, or there is none. */
 uint64_t store_expires_at(struct store *st, struct txn *t, struct slice key, uint32_t hash);
 
