@@ -6,9 +6,9 @@
 #include "expiry.h"
 #include "fault.h"
 
-/* Items per bucket at which a partition expands, times 256: 1.75 on average, spread over 0.75 to 1.25 of it so that the
+/* Items per bucket at which a partition expands, times 256: 1.25 on average, spread over 0.75 to 1.25 of it so that the
  * partitions do not all expand together. A bucket costs 16 bytes: see docs/performance.md for what other loads give. */
-#define LOAD_LIMIT_256 448U
+#define LOAD_LIMIT_256 320U
 
 /* A table's first two allocations, kept in two small pools: a small transaction makes and drops a table each time. */
 #define POOL_MAX 64
