@@ -495,7 +495,10 @@ static void take_sorted(struct client *c, struct text *sorted)
     char *lines[LINES_MAX];
     size_t count = 0;
     size_t len = wait_for(c, 1);
-    char *answer = strndup(c->in.data + c->taken, len);
+    char *answer = malloc(len + 1);
+    CHECK(answer != NULL, "no memory");
+    memcpy(answer, c->in.data + c->taken, len); /* what has come is not ended by NUL, which strndup looks for */
+    answer[len] = '\0';
     for (char *line = strtok(answer, "\r\n"); line != NULL; line = strtok(NULL, "\r\n")) {
         CHECK(count < LINES_MAX, "an answer of so many lines");
         lines[count++] = line;
