@@ -54,6 +54,12 @@ class Judging(unittest.TestCase):
         judged = report.judge(result(rounds([51], [100]), ()), Goal('x', 'cpu', 0.5, 'redis'))
         self.assertEqual((judged.verdict, judged.goal), (report.MISSED, 'at most 0.5'))
 
+    def test_resp_may_have_a_limit_of_its_own(self):
+        r = result([{'txkv': {'cpu': 55}, 'txkv-resp': {'cpu': 55}, 'redis': {'cpu': 100}}], ())
+        goal = Goal('x', 'cpu', 0.5, 'redis', resp_limit=0.6)
+        self.assertEqual([report.judge(r, goal, s).verdict for s in ('txkv', 'txkv-resp')], [report.MISSED, report.MET])
+        self.assertEqual(report.judge(r, goal, 'txkv-resp').goal, 'at most 0.6')
+
     def test_at_least(self):
         for own, verdict in ((120, report.MET), (119, report.MISSED)):
             judged = report.judge(result(rounds([own], [100]), ()), Goal('x', 'cpu', 1.2, 'redis', at_least=True))

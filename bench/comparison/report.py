@@ -99,11 +99,12 @@ def judge(result, goal, subject=SUBJECT):
     divisor = UNITS[unit].divisor if unit else 1
     own, others = result.samples(subject, metric), result.samples(peer, base)
     figures = ratios(result, subject, metric, peer, base) if goal.peer else [x / divisor for x in own]
-    limit = f'{goal.limit:,g}' + (f' {UNITS[unit].text}' if unit else '')
+    bound = goal.resp_limit if subject == SUBJECT_RESP and goal.resp_limit else goal.limit
+    limit = f'{bound:,g}' + (f' {UNITS[unit].text}' if unit else '')
     judged = interval(figures) if figures else None
     verdict = UNKNOWN
     if judged:
-        verdict = MET if (judged.median >= goal.limit if goal.at_least else judged.median <= goal.limit) else MISSED
+        verdict = MET if (judged.median >= bound if goal.at_least else judged.median <= bound) else MISSED
     return Judgement(row.name, what, subject, spread(own).median if own else None,
                      'itself' if goal.peer == OWN else goal.peer or '', spread(others).median if others else None,
                      unit_of(row, metric), judged, unit,
