@@ -45,6 +45,8 @@ struct command {
     unsigned flags;     /* enum command_flag */
     unsigned protocols; /* enum proto_kind: those that it serves; a name may have a row for each */
     void (*run)(struct session *s, const struct request *r);
+    const char *since;   /* RESP: the version of Redis that had it first; NULL where Redis has no such command */
+    const char *differs; /* RESP: what it does other than Redis 7.0, beyond what the document says of all; NULL: nothing */
 };
 
 /* The limits that parsing checks. */

@@ -19,6 +19,8 @@ static int64_t now_us(const struct engine *e)
 
 /* --- COMMAND --- */
 
+#define OWN_SINCE "0.1.0" /* the version of this server that had first what Redis has not */
+
 static size_t count_commands(void)
 {
     size_t count = 0;
@@ -231,7 +233,7 @@ static void write_document(struct session *s, const struct command *c)
     write_name(s, c);
     session_answer(s, s->proto->map(&s->out, 4));
     command_pair(s, "summary", c->help);
-    command_pair(s, "since", "0.1.0");
+    command_pair(s, "since", c->since != NULL ? c->since : OWN_SINCE);
     command_pair(s, "group", c->flags & COMMAND_ANY_KEY ? "string" : "server");
     command_text(s, "arguments");
     write_arguments(s, c->usage);

@@ -25,27 +25,35 @@ static void escape_bars(char *out, size_t size, const char *text)
     out[used] = '\0';
 }
 
-static bool write_command_of(enum proto_kind kind, size_t index, char *row, size_t size)
+/* The first three cells, which both protocols have; NULL past the last command. */
+static const struct command *write_command_of(enum proto_kind kind, size_t index, char *row, size_t size)
 {
     char usage[256];
     const struct command *c = command_at(kind, index);
     if (c == NULL || strncmp(c->help, "test build:", 11) == 0) {
-        return false;
+        return NULL;
     }
     escape_bars(usage, sizeof(usage), c->usage);
     bool bare = usage[0] == '\0';
     snprintf(row, size, "| `%s` |%s%s%s | %s |", c->name, bare ? "" : " `", usage, bare ? "" : "`", c->help);
-    return true;
+    return c;
 }
 
 static bool write_command(size_t index, char *row, size_t size)
 {
-    return write_command_of(PROTO_TEXT, index, row, size);
+    return write_command_of(PROTO_TEXT, index, row, size) != NULL;
 }
 
 static bool write_resp_command(size_t index, char *row, size_t size)
 {
-    return write_command_of(PROTO_RESP, index, row, size);
+    const struct command *c = write_command_of(PROTO_RESP, index, row, size);
+    if (c == NULL) {
+        return false;
+    }
+    size_t used = strlen(row);
+    snprintf(row + used, size - used, " %s |%s%s |", c->since == NULL ? "txkv" : c->since, c->differs == NULL ? "" : " ",
+             c->differs == NULL ? "" : c->differs);
+    return true;
 }
 
 static bool write_error(size_t index, char *row, size_t size)
@@ -102,7 +110,7 @@ int tables_compare(const char *path)
         return -1;
     }
     int commands = compare_table(file, path, "| Command | Arguments | What it does, or answers |", write_command);
-    int resp = compare_table(file, path, "| RESP command | Arguments | What it does, or answers |", write_resp_command);
+    int resp = compare_table(file, path, "| RESP command | Arguments | What it does, or answers | Since | Differs from Redis |", write_resp_command);
     int errors = compare_table(file, path, "| Answer begins with | Meaning |", write_error);
     fclose(file);
     return commands <= 0 || resp <= 0 || errors <= 0 ? -1 : commands + resp + errors;
