@@ -423,12 +423,18 @@ static void read_setting(const struct engine *e, size_t index, char *value, size
     }
 }
 
-static bool matches(const struct request *r, const char *name)
+#define PATTERN_BYTES 64 /* with its NUL; a longer one is none of an option */
+
+/* Whether an option is asked for; and by what name it is answered: as it was asked for, or its own where a pattern did. */
+static bool matches(const struct request *r, const char *name, char *asked)
 {
     for (size_t i = 1; i < r->count; i++) {
-        char pattern[64];
-        snprintf(pattern, sizeof(pattern), "%.*s", r->args[i].len < 63 ? (int)r->args[i].len : 63, r->args[i].data);
-        if (fnmatch(pattern, name, FNM_CASEFOLD) == 0) {
+        int len = r->args[i].len < PATTERN_BYTES ? (int)r->args[i].len : PATTERN_BYTES - 1;
+        snprintf(asked, PATTERN_BYTES, "%.*s", len, r->args[i].data);
+        if (fnmatch(asked, name, FNM_CASEFOLD) == 0) {
+            if (strcasecmp(asked, name) != 0) {
+                snprintf(asked, PATTERN_BYTES, "%s", name);
+            }
             return true;
         }
     }
@@ -437,16 +443,17 @@ static bool matches(const struct request *r, const char *name)
 
 static void config_get(struct session *s, const struct request *r)
 {
+    char asked[PATTERN_BYTES];
     size_t count = 0;
     for (size_t i = 0; i < SETTINGS; i++) {
-        count += matches(r, settings[i].name) ? 1 : 0;
+        count += matches(r, settings[i].name, asked) ? 1 : 0;
     }
     session_answer(s, s->proto->map(&s->out, count));
     for (size_t i = 0; i < SETTINGS; i++) {
         char value[32];
-        if (matches(r, settings[i].name)) {
+        if (matches(r, settings[i].name, asked)) {
             read_setting(s->engine, i, value, sizeof(value));
-            command_pair(s, settings[i].name, value);
+            command_pair(s, asked, value);
         }
     }
 }

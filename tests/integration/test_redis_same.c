@@ -29,9 +29,10 @@ static size_t pick(size_t below)
 
 /* --- the commands --- */
 
-/* What a command's words are: k a key, v a value, n a number, m a message, o an option of COPY, s options of
- * SET, g of GETEX, l of LCS, f a number with a fraction, e an end and conditions, x an end that has passed, + more of the last
- * two or one. Ends are far away, or long past, and in absolute time: so no answer depends on when it is given. */
+/* What a command's words are: k a key, v a value, n a number, m a message, z an index of SELECT, o an option of COPY, s options
+ * of SET, g of GETEX, l of LCS, f a number with a fraction, e an end and conditions, x an end that has passed, + more of the last
+ * two or one; in capitals the subcommands and what follows them: C of CLIENT, F of CONFIG, Q of COMMAND. Ends are far away, or
+ * long past, and in absolute time: so no answer depends on when it is given, and TTL and PTTL are not asked. */
 static const struct {
     const char *name;
     const char *words;
@@ -46,15 +47,19 @@ static const struct {
     {"SET", "kvs"},      {"SET", "kvs"},    {"GETEX", "kg"},  {"INCRBYFLOAT", "kf"},                 {"LCS", "kkl"},
     {"EXPIREAT", "ke"},  {"PEXPIREAT", "ke"},                 {"EXPIRE", "kx"}, {"PEXPIRE", "kx"},   {"PERSIST", "k"},
     {"EXPIRETIME", "k"}, {"PEXPIRETIME", "k"},                {"SETEX", "kxv"}, {"PSETEX", "kxv"},
+    {"FLUSHDB", ""},     {"CLIENT", "C"},   {"CONFIG", "F"},  {"COMMAND", "Q"},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+#define COMMANDS_ALONE (COMMANDS - 3) /* the last ones have subcommands */
 
 struct words {
     char bytes[WORDS_MAX][64];
     size_t len[WORDS_MAX];
     size_t count;
 };
+
+static void make_words(struct words *w, size_t which);
 
 static void add_word(struct words *w, const char *bytes, size_t len)
 {
@@ -197,9 +202,36 @@ static void add_time_or_more(struct words *w, char kind)
     }
 }
 
+static void add_subcommand(struct words *w, char kind)
+{
+    static const char *const options[] = {"appendonly", "APPENDONLY", "save", "nosuch"};
+    if (kind == 'F') {
+        add_word(w, "GET", 3);
+        const char *option = options[pick(sizeof(options) / sizeof(options[0]))];
+        add_word(w, option, strlen(option));
+    } else if (kind == 'Q') {
+        add_word(w, "GETKEYS", 7);
+        size_t which = pick(COMMANDS_ALONE);
+        while (commands[which].words[0] != 'k') { /* GETKEYS wants a word behind the command */
+            which = pick(COMMANDS_ALONE);
+        }
+        make_words(w, which);
+    } else if (pick(2) == 0) {
+        add_word(w, "GETNAME", 7);
+    } else {
+        add_word(w, "SETNAME", 7);
+        add_value(w);
+    }
+}
+
 static void add_argument(struct words *w, char kind, bool offset)
 {
     switch (kind) {
+    case 'C':
+    case 'F':
+    case 'Q':
+        add_subcommand(w, kind);
+        break;
     case 'k':
         add_key(w);
         break;
@@ -222,14 +254,15 @@ static void add_argument(struct words *w, char kind, bool offset)
     }
 }
 
+/* Appends a command and its words. */
 static void make_words(struct words *w, size_t which)
 {
     const char *kinds = commands[which].words;
     bool offset = strcmp(commands[which].name, "SETRANGE") == 0;
-    w->count = 0;
+    size_t first = w->count;
     add_word(w, commands[which].name, strlen(commands[which].name));
-    if (w->bytes[0][0] != '\0' && pick(8) == 0) {
-        w->bytes[0][0] = (char)(w->bytes[0][0] | 0x20);
+    if (pick(8) == 0) {
+        w->bytes[first][0] = (char)(w->bytes[first][0] | 0x20);
     }
     for (const char *kind = kinds; *kind != '\0'; kind++) {
         if (*kind == '+') {
@@ -242,8 +275,8 @@ static void make_words(struct words *w, size_t which)
             add_argument(w, *kind, offset);
         }
     }
-    if (pick(40) == 0) { /* too few, or too many */
-        w->count = w->count > 1 && pick(2) == 0 ? w->count - 1 : w->count;
+    if (which < COMMANDS_ALONE && pick(40) == 0) { /* too few, or too many; a subcommand's are refused by EXEC, not when queued */
+        w->count = first == 0 && w->count > 1 && pick(2) == 0 ? w->count - 1 : w->count;
         if (pick(2) == 0 && *kinds != 'm') { /* PING takes any number in Redis until it runs */
             add_word(w, "x", 1);
         }
@@ -414,7 +447,8 @@ static size_t pick_command(struct state *state, size_t who)
 {
     size_t which = pick(COMMANDS);
     bool watched = state->watches[0] || state->watches[1];
-    if ((watched && is(which, "FLUSHALL")) || (watched && state->queues[who] && removes_keys(which)) ||
+    bool flushes = is(which, "FLUSHALL") || is(which, "FLUSHDB");
+    if ((watched && flushes) || (watched && state->queues[who] && removes_keys(which)) ||
         (is(which, "WATCH") && state->queues[1 - who])) {
         return 0;
     }
@@ -453,7 +487,7 @@ static void same_answers(void)
         size_t who = pick(2);
         size_t count = 1 + pick(BATCH_MAX);
         for (size_t i = 0; i < count; i++) {
-            struct words w;
+            struct words w = {.count = 0};
             make_words(&w, pick_command(&state, who));
             put_words(&batch, &w);
         }
@@ -574,6 +608,26 @@ static void make_question(struct words *w)
     }
 }
 
+static void compare_words(struct client *ours, struct client *theirs, const char *name, const char *key, const char *value)
+{
+    struct words w = {.count = 0};
+    add_text(&w, name);
+    if (key != NULL) {
+        add_text(&w, key);
+        add_text(&w, value);
+    }
+    compare_sorted(ours, theirs, &w);
+}
+
+/* Removes all keys: RANDOMKEY has one answer where there is none, or one. */
+static void ask_random_key(struct client *ours, struct client *theirs)
+{
+    compare_words(ours, theirs, "FLUSHALL", NULL, NULL);
+    compare_words(ours, theirs, "RANDOMKEY", NULL, NULL);
+    compare_words(ours, theirs, "SET", "ab", "v");
+    compare_words(ours, theirs, "RANDOMKEY", NULL, NULL);
+}
+
 static void same_keys(void)
 {
     struct server s;
@@ -589,9 +643,7 @@ static void same_keys(void)
         make_question(&w);
         compare_sorted(&ours, &theirs, &w);
         if (i % 400 == 399) { /* few enough for one call of SCAN */
-            w.count = 0;
-            add_text(&w, "FLUSHALL");
-            compare_sorted(&ours, &theirs, &w);
+            ask_random_key(&ours, &theirs);
         }
     }
     client_close(&ours);
