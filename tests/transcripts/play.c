@@ -28,6 +28,7 @@ struct client {
 struct player {
     const struct transcript *transcript;
     enum cut cut;
+    struct coverage *sent;
     uint64_t random;
     struct engine engine;
     struct secret password;
@@ -183,6 +184,7 @@ static size_t piece_of(struct player *p, size_t sent, size_t left)
 
 static void send_bytes(struct player *p, struct client *c, const struct step *step)
 {
+    bool begins = p->cut == CUT_BYTES && buf_len(&c->session.in) == 0;
     for (size_t at = 0; at < step->len && c->session.state == SESSION_OPEN;) {
         size_t piece = piece_of(p, at, step->len - at);
         if (buf_append(&c->session.in, step->bytes + at, piece) < 0) {
@@ -193,6 +195,10 @@ static void send_bytes(struct player *p, struct client *c, const struct step *st
         tick_add(&p->tick, &c->session);
         if (p->cut != CUT_WHOLE) {
             turn(p);
+        }
+        if (begins) {
+            coverage_note(p->sent, &c->session, step);
+            begins = false;
         }
     }
 }
@@ -371,7 +377,7 @@ static void play_all(struct player *p)
     }
 }
 
-struct play_result play(const struct transcript *t, enum cut cut, uint64_t seed)
+struct play_result play(const struct transcript *t, enum cut cut, uint64_t seed, struct coverage *sent)
 {
     struct player *p = calloc(1, sizeof(*p)); /* its address must not change: sessions point into it */
     struct play_result result = {.played = PLAYED_NOT, .line = t->line, .text = "no memory"};
@@ -380,6 +386,7 @@ struct play_result play(const struct transcript *t, enum cut cut, uint64_t seed)
     }
     p->transcript = t;
     p->cut = cut;
+    p->sent = sent;
     p->random = seed * 0x9e3779b97f4a7c15ULL + 1;
     tick_init(&p->tick);
     if (engine_init(&p->engine) == 0) {

@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "coverage.h"
 #include "transcript.h"
 
 enum cut {
@@ -28,6 +29,7 @@ struct play_result {
     char text[2048];         /* what was expected, and what came */
 };
 
-struct play_result play(const struct transcript *t, enum cut cut, uint64_t seed);
+/* sent: CUT_BYTES notes in it which commands were sent. */
+struct play_result play(const struct transcript *t, enum cut cut, uint64_t seed, struct coverage *sent);
 
 #endif

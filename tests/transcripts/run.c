@@ -1,11 +1,12 @@
 /* run: plays transcripts, each whole, byte by byte and at random splits, and fails if any answer differs.
  *
- *      run [--tables DOCUMENT] FILE-OR-DIRECTORY...
+ *      run [--tables DOCUMENT] [--all-commands] FILE-OR-DIRECTORY...
  *
- * A directory stands for the *.txt files in it. With TXKV_FAULT in the environment, only the transcripts that claim to catch
+ * A directory stands for the *.txt files in it. With --all-commands they must send each command in each of its protocols: as a
+ * line, and in RESP2 and RESP3. With TXKV_FAULT in the environment, only the transcripts that claim to catch
  * that deliberate bug are played, and each must fail exactly where it says.
  *
- * Exit status: 0 all as written; 1 an answer differs (with a fault: each transcript saw it); 99 anything else that is
+ * Exit status: 0 all as written; 1 an answer differs, or a command is not sent (with a fault: each transcript saw it); 99 anything else that is
  * wrong, so that a test that is to fail cannot fail for want of a file. */
 #include <dirent.h>
 #include <stdio.h>
@@ -30,6 +31,8 @@ struct run {
     size_t path_count;
     size_t plays;
     size_t assertions;
+    bool all_commands;
+    struct coverage sent;
 };
 
 /* --- reading --- */
@@ -87,9 +90,10 @@ static int add(struct run *run, const char *path)
 
 /* --- playing --- */
 
-static struct play_result play_split(const struct transcript *t, int split)
+static struct play_result play_split(struct run *run, const struct transcript *t, int split)
 {
-    return split == 0 ? play(t, CUT_WHOLE, 0) : split == 1 ? play(t, CUT_BYTES, 0) : play(t, CUT_RANDOM, (uint64_t)split);
+    enum cut cut = split == 0 ? CUT_WHOLE : split == 1 ? CUT_BYTES : CUT_RANDOM;
+    return play(t, cut, (uint64_t)split, &run->sent);
 }
 
 /* All ways of one transcript, up to the first that fails. */
@@ -97,7 +101,7 @@ static struct play_result play_ways(struct run *run, const struct transcript *t)
 {
     struct play_result result = {.played = PLAYED_AS_WRITTEN};
     for (int split = 0; split < 2 + SPLITS && result.played == PLAYED_AS_WRITTEN; split++) {
-        result = play_split(t, split);
+        result = play_split(run, t, split);
         run->plays++;
         run->assertions += t->assertions;
         if (result.played != PLAYED_AS_WRITTEN) {
@@ -127,7 +131,8 @@ static int run_all(struct run *run)
     }
     printf("%zu transcripts, %zu plays, %zu answers asserted, %zu transcripts failed\n", run->list.count, run->plays,
            run->assertions, failed);
-    return failed > 0 ? EXIT_DIFFERS : 0;
+    size_t missing = run->all_commands ? coverage_report(&run->sent) : 0;
+    return failed > 0 || missing > 0 ? EXIT_DIFFERS : 0;
 }
 
 /* --- deliberate bugs --- */
@@ -172,7 +177,9 @@ static int run_arguments(struct run *run, int argc, char **argv)
 {
     const char *fault = getenv("TXKV_FAULT");
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--tables") != 0) {
+        if (strcmp(argv[i], "--all-commands") == 0) {
+            run->all_commands = true;
+        } else if (strcmp(argv[i], "--tables") != 0) {
             if (add(run, argv[i]) < 0) {
                 return EXIT_WRONG;
             }
