@@ -2,6 +2,7 @@
  * other clients are unharmed, and nothing runs that was not a command. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "check.h"
 #include "server_fixture.h"
@@ -44,25 +45,63 @@ static void line_without_end(void)
     server_stop(&s);
 }
 
+/* --- announced lengths --- */
+
+#define CROWD_MAX 10000
+#define CROWD_MEMORY ((size_t)8192)  /* that each of them may take: a page for what it has sent, and its share */
+#define DESCRIPTORS_RESERVED 100     /* of this program, and of the server */
+
+/* How many clients the limit of open files allows, which the server inherits. */
+static size_t crowd_size(void)
+{
+    struct rlimit files;
+    CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0, "getrlimit");
+    rlim_t wanted = CROWD_MAX + DESCRIPTORS_RESERVED;
+    if (files.rlim_cur < wanted) {
+        files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
+        CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0, "setrlimit");
+    }
+    if (files.rlim_cur < wanted) {
+        CHECK(files.rlim_cur > 2 * DESCRIPTORS_RESERVED, "too few open files are allowed (ulimit -n)");
+        printf("    %zu clients, not %d: more open files are not allowed (ulimit -n)\n",
+               (size_t)files.rlim_cur - DESCRIPTORS_RESERVED, CROWD_MAX);
+        return (size_t)files.rlim_cur - DESCRIPTORS_RESERVED;
+    }
+    return CROWD_MAX;
+}
+
+/* Each of them announces half a GiB, or two thousand million words, and sends a few bytes of it. */
+static void announce(struct server *s, struct client *crowd, size_t count, struct client *other)
+{
+    size_t before = server_memory(s, "VmRSS");
+    for (size_t i = 0; i < count; i++) {
+        client_sendf(&crowd[i], i % 2 == 0 ? "*2\r\n$4\r\nECHO\r\n$536870912\r\nabc" : "*2147483647\r\n$4\r\nPING\r\n$9\r\nabc");
+    }
+    client_ask(other, "PING", "+PONG");
+    size_t most = server_memory(s, "VmHWM");
+    printf("    %zu clients announced: %zu bytes each\n", count, most > before ? (most - before) / count : 0);
+    CHECK(most < before + count * CROWD_MEMORY, "%zu lengths that were announced took %zu bytes of memory", count, most - before);
+}
+
 /* RESP: a length that is announced takes no memory, and what comes of an over-long word is dropped. */
 static void announced_lengths(void)
 {
-    static struct client crowd[200];
+    static struct client crowd[CROWD_MAX];
     struct server s;
     struct client other;
     struct text piece = {0};
+    char connections[32];
     check_needs_plain_memory();
-    server_start(&s, NULL);
-    client_open(&other, &s);
-    client_ask(&other, "PING", "+PONG");
-    for (size_t i = 0; i < 200; i++) {
-        client_open(&crowd[i], &s);
+    size_t count = crowd_size();
+    snprintf(connections, sizeof(connections), "%zu", count + 1);
+    server_start(&s, "--unix", check_path("socket"), "--max-connections", connections, NULL);
+    CHECK(client_open_unix(&other, check_path("socket")) == 0, "no connection");
+    for (size_t i = 0; i < count; i++) {
+        CHECK(client_open_unix(&crowd[i], check_path("socket")) == 0, "no connection after %zu", i);
     }
     client_ask(&other, "PING", "+PONG");
+    announce(&s, crowd, count, &other);
     size_t before = server_memory(&s, "VmRSS");
-    for (size_t i = 0; i < 200; i++) {
-        client_sendf(&crowd[i], i % 2 == 0 ? "*2\r\n$4\r\nECHO\r\n$536870912\r\nabc" : "*2147483647\r\n$4\r\nPING\r\n$9\r\nabc");
-    }
     text_fill(&piece, 'x', MIB);
     for (size_t sent = 0; sent < LONG_LINE; sent += piece.len) {
         client_send(&crowd[0], piece.data, piece.len);
@@ -70,7 +109,7 @@ static void announced_lengths(void)
         size_t most = server_memory(&s, "VmHWM");
         CHECK(most < before + LONG_LINE_MEMORY, "%zu bytes of a word took %zu bytes of memory", sent, most - before);
     }
-    for (size_t i = 0; i < 200; i++) {
+    for (size_t i = 0; i < count; i++) {
         client_close(&crowd[i]);
     }
     client_close(&other);
