@@ -41,6 +41,7 @@
     X(outcome_not_in_checkpoint, "a checkpoint leaves out what became of transactions")                                \
     X(scan_forgets_growth, "SCAN counts the buckets of a table upwards")                                               \
     X(listing_blurred, "KEYS lists what there is when the turn of a bucket comes")                                     \
+    X(long_commands_at_once, "a tick runs the long commands of all clients")                                           \
     X(password_not_asked, "who has not said the password is served")                                                   \
     X(pause_not_kept, "commands run although clients are paused")
 

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "fault.h"
 #include "hash.h"
 
 void tick_init(struct tick *t)
@@ -67,7 +68,7 @@ static bool is_long(const struct request *r)
 /* A tick has time for some long commands: those of further sessions wait for the next one, with what stands behind them. */
 static bool must_wait(struct tick *t, struct session *s, const struct request *r)
 {
-    if (!is_long(r) || t->long_steps < TICK_LONG_STEPS) {
+    if (!is_long(r) || t->long_steps < TICK_LONG_STEPS || FAULT(long_commands_at_once)) {
         return false;
     }
     s->extra = TICK_REQUESTS_MAX;

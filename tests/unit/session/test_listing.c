@@ -1,4 +1,5 @@
-/* KEYS and RANDOMKEY over many ticks: exact as of one commit beside writers, in bounded slices, and whatever ends them early. */
+/* KEYS and RANDOMKEY over many ticks: exact as of one commit beside writers, in bounded slices, and whatever ends them early; and
+ * many a SCAN in one tick. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,7 +29,7 @@ static void set_up(void)
 {
     cr_assert_eq(hash_init(), 0);
     cr_assert_eq(fault_choose(getenv("TXKV_FAULT")), 0);
-    talk_init(&t, 6);
+    talk_init(&t, TALK_CLIENTS);
     journal_init(&journal, (size_t)1 << 20, FILE_HEADER_BYTES, RECORD_HEADER_BYTES);
     fill();
 }
@@ -169,6 +170,67 @@ Test(listing, ticks_are_bounded_however_many_list)
     }
     for (size_t client = 0; client < 6; client++) {
         check_answer(client, "0\r\n");
+    }
+}
+
+/* --- many long commands --- */
+
+#define SCAN "SCAN 0 COUNT 10000\n" /* goes through at least as many keys as it says */
+#define SCAN_STEPS 20000u           /* and at most */
+
+/* From now on they speak RESP. */
+static void greet_all(void)
+{
+    for (size_t client = 0; client < TALK_CLIENTS; client++) {
+        send(client, "*1\r\n$4\r\nPING\r\n");
+    }
+    talk_pass(&t);
+    for (size_t client = 0; client < TALK_CLIENTS; client++) {
+        check_answer(client, "+PONG\r\n");
+    }
+}
+
+static unsigned count_scans(size_t client)
+{
+    struct slice got = talk_got(&t, client);
+    unsigned count = 0;
+    for (size_t at = 0; at + 4 <= got.len; at++) {
+        count += memcmp(got.data + at, "*2\r\n", 4) == 0;
+    }
+    return count;
+}
+
+Test(listing, ticks_are_bounded_however_many_scan)
+{
+    uint64_t all = t.engine.store.steps;
+    greet_all();
+    for (size_t client = 0; client < TALK_CLIENTS; client++) {
+        send(client, SCAN SCAN SCAN);
+    }
+    while (!tick_is_idle(&t.tick)) {
+        uint64_t before = t.engine.store.steps;
+        talk_pass(&t);
+        cr_assert_leq(t.engine.store.steps - before, TICK_LONG_STEPS + SCAN_STEPS);
+    }
+    for (size_t client = 0; client < TALK_CLIENTS; client++) {
+        cr_assert_eq(count_scans(client), 3u);
+    }
+    cr_assert_geq(t.engine.store.steps - all, 3ul * TALK_CLIENTS * 10000);
+}
+
+Test(listing, a_scan_that_waits_is_the_next_one)
+{
+    const size_t last = TALK_CLIENTS - 1;
+    greet_all();
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (size_t client = 0; client < last; client++) {
+            send(client, SCAN SCAN);
+        }
+        send(last, pass == 0 ? "PING\n" SCAN "PING\n" : "");
+        talk_pass(&t);
+        cr_assert_eq(count_scans(last), pass);
+        cr_assert_eq(talk_got(&t, last).len > 7, pass == 1);
+        check_begins(last, "+PONG\r\n");
     }
 }
 
