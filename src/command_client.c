@@ -306,7 +306,7 @@ static void client_list(struct session *s, const struct request *r)
 
 struct victims {
     int64_t id; /* 0: any */
-    struct slice address; /* of any length but 0: that one alone */
+    struct slice address; /* data NULL: any; else the client at that address, which an empty one is of none */
     struct slice local;
     bool none; /* no client is of the type asked for */
     bool spares_me;

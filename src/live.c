@@ -17,7 +17,8 @@ void live_observe(struct store *st, uint64_t version)
 }
 
 /* A key was looked for in the data as of seq and e (or nothing) stands there. An absent key without a tombstone was deleted
- * long ago, or by a FLUSH. One that time removed is absent by its end: were the removal lost, it still would be. */
+ * long ago, or by a FLUSH. One that time removed is absent by its end: were the removal lost, it still would be (but after
+ * a restart with the clock set back). */
 void live_observe_entry(struct store *st, const struct entry *e, uint64_t seq)
 {
     uint64_t since = st->current->since;
