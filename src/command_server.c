@@ -194,37 +194,60 @@ static void command_info(struct session *s, const struct request *r)
     }
 }
 
-static size_t count_words(const char *usage)
+/* Takes the first part of a usage: a word, or all that stands between a bracket and its end. */
+static struct slice take_part(struct slice *usage)
 {
-    size_t count = usage[0] == '\0' ? 0 : 1;
-    for (; *usage != '\0'; usage++) {
-        count += *usage == ' ' ? 1 : 0;
+    size_t len = 0;
+    for (int depth = 0; len < usage->len && (depth > 0 || usage->data[len] != ' '); len++) {
+        depth += usage->data[len] == '[' ? 1 : usage->data[len] == ']' ? -1 : 0;
+    }
+    struct slice part = slice_of(usage->data, len);
+    len += len < usage->len ? 1 : 0; /* the space */
+    *usage = slice_of(usage->data + len, usage->len - len);
+    return part;
+}
+
+static size_t count_parts(struct slice usage)
+{
+    size_t count = 0;
+    for (; usage.len > 0; count++) {
+        (void)take_part(&usage);
     }
     return count;
 }
 
-/* A usage such as "key [value ...]" as arguments with a name and flags, from which clients make their hints. */
-static void write_arguments(struct session *s, const char *usage)
+static void write_arguments(struct session *s, struct slice usage);
+
+/* Brackets with several words in them are a block of arguments. */
+static void write_argument(struct session *s, struct slice part)
 {
-    bool optional = false;
-    session_answer(s, s->proto->array(&s->out, count_words(usage)));
-    while (*usage != '\0') {
-        char name[64];
-        optional = optional || *usage == '[';
-        usage += *usage == '[' ? 1 : 0;
-        size_t len = strcspn(usage, " ]");
-        snprintf(name, sizeof(name), "%.*s", (int)len, usage);
-        session_answer(s, s->proto->map(&s->out, optional ? 3 : 2));
-        command_pair(s, "name", name);
-        command_pair(s, "type", "string");
-        if (optional) {
-            command_text(s, "flags");
-            session_answer(s, s->proto->array(&s->out, 1));
-            session_answer(s, s->proto->status(&s->out, "optional"));
-        }
-        usage += len;
-        optional = optional && *usage != ']';
-        usage += strspn(usage, "] ");
+    char name[64];
+    bool optional = part.data[0] == '[';
+    struct slice inner = optional ? slice_of(part.data + 1, part.len - 2) : part;
+    struct slice rest = inner;
+    struct slice first = take_part(&rest);
+    bool block = rest.len > 0;
+    snprintf(name, sizeof(name), "%.*s", (int)first.len, first.data);
+    session_answer(s, s->proto->map(&s->out, 2u + optional + block));
+    command_pair(s, "name", name);
+    command_pair(s, "type", block ? "block" : "string");
+    if (optional) {
+        command_text(s, "flags");
+        session_answer(s, s->proto->array(&s->out, 1));
+        session_answer(s, s->proto->status(&s->out, "optional"));
+    }
+    if (block) {
+        command_text(s, "arguments");
+        write_arguments(s, inner);
+    }
+}
+
+/* A usage such as "key [value ...]" as arguments with a name and flags, from which clients make their hints. */
+static void write_arguments(struct session *s, struct slice usage)
+{
+    session_answer(s, s->proto->array(&s->out, count_parts(usage)));
+    while (usage.len > 0) {
+        write_argument(s, take_part(&usage));
     }
 }
 
@@ -236,7 +259,7 @@ static void write_document(struct session *s, const struct command *c)
     command_pair(s, "since", c->since != NULL ? c->since : OWN_SINCE);
     command_pair(s, "group", c->flags & COMMAND_ANY_KEY ? "string" : "server");
     command_text(s, "arguments");
-    write_arguments(s, c->usage);
+    write_arguments(s, slice_str(c->usage));
 }
 
 static void command_docs(struct session *s, const struct request *r)
