@@ -72,6 +72,7 @@ struct decoder {
 
 struct proto {
     enum proto_kind kind;
+    const char *error_sign; /* what stands before the code of an error's line */
     /* Decodes the first request of bytes; line_max is the longest line allowed, without its end. */
     enum decoded (*decode)(struct decoder *d, struct slice bytes, size_t line_max, struct raw_request *out);
     /* There is no memory to hold more of the request that `bytes` begin: skips it. Returns how many of them may be dropped. */

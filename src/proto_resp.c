@@ -621,7 +621,8 @@ static int write_refusal(struct buf *out, const struct raw_request *raw)
 }
 
 #define RESP_COMMON                                                                                                    \
-    .kind = PROTO_RESP, .decode = decode, .give_up = give_up, .split = split, .refusal = write_refusal,                \
+    .kind = PROTO_RESP, .error_sign = "-", .decode = decode, .give_up = give_up, .split = split,                       \
+    .refusal = write_refusal,                                                                                          \
     .ok = write_ok, .pong = write_pong, .value = write_value, .integer = write_integer, .line = write_value,           \
     .error = write_error, .complaint = write_complaint, .status = write_status, .array = write_array, .list = write_array
 

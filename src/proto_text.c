@@ -366,6 +366,7 @@ static int write_count(struct buf *out, size_t count)
 
 const struct proto proto_text = {
     .kind = PROTO_TEXT,
+    .error_sign = "ERR ",
     .decode = decode,
     .give_up = give_up,
     .split = split,

@@ -340,26 +340,32 @@ struct txn *session_txn(struct session *s)
     return s->txn.state == TXN_OPEN ? &s->txn : s->scope;
 }
 
-/* An error makes the transaction fail. */
-static void fail_transaction(struct session *s, const char *code, const char *text)
+/* An error makes the transaction fail. Its line, which stands at mark of the output, is the cause, in the protocol's own words. */
+static void fail_transaction(struct session *s, size_t mark)
 {
     if (s->txn.state == TXN_OPEN && !FAULT(failed_transaction_commits)) {
-        char why[sizeof(s->txn.why)];
-        snprintf(why, sizeof(why), "%s%s%s", code, code[0] == '\0' ? "" : " ", text);
+        char why[sizeof(s->txn.why)] = "";
+        size_t begin = mark + strlen(s->proto->error_sign);
+        size_t end = buf_len(&s->out) - 2; /* without CRLF */
+        if (buf_len(&s->out) > mark) { /* there was memory for it */
+            snprintf(why, sizeof(why), "%.*s", (int)(end - begin), buf_head(&s->out) + begin);
+        }
         store_fail(&s->engine->store, &s->txn, ERR_ABORTED, why);
     }
 }
 
 void session_error(struct session *s, int err, const char *text)
 {
+    size_t mark = buf_len(&s->out);
     session_answer(s, s->proto->error(&s->out, err, text));
-    fail_transaction(s, err_word(err), text);
+    fail_transaction(s, mark);
 }
 
 void session_complain(struct session *s, const char *text)
 {
+    size_t mark = buf_len(&s->out);
     session_answer(s, s->proto->complaint(&s->out, text));
-    fail_transaction(s, "", text);
+    fail_transaction(s, mark);
 }
 
 void session_uncarried(struct session *s)
