@@ -97,7 +97,6 @@ def node(lines, port, disturb):
                 if disturb and "COMMIT" in line:
                     file.write("await new Promise(go => { process.stdin.once('data', go); console.log('ready') })\n")
                 file.write(line.replace("8888", str(port)) + "\n")
-            file.write("process.exit(0)\n")
         with subprocess.Popen(["timeout", str(TIMEOUT_S), "node", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True) as program:
             if disturb:
