@@ -90,11 +90,11 @@ bool command_is_text_key(struct slice key)
     return key.len > 0 && find_control(key) < 0 && memchr(key.data, ' ', key.len) == NULL;
 }
 
-/* Keys of the text protocol are words of a line; elsewhere they are any bytes, but for none at all. */
+/* Keys of the text protocol are words of a line; elsewhere they are any bytes, or none. */
 static inline __attribute__((always_inline)) int check_one_key(const struct request *r, struct slice key,
                                                                const struct command_limits *limits)
 {
-    if (key.len == 0 || (r->proto->kind == PROTO_TEXT && !r->raw.clean && find_control(key) >= 0)) {
+    if (r->proto->kind == PROTO_TEXT && (key.len == 0 || (!r->raw.clean && find_control(key) >= 0))) {
         return ERR_SYNTAX;
     }
     return key.len > limits->key_bytes ? ERR_TOOBIG : 0;
@@ -123,6 +123,9 @@ static __attribute__((noinline)) int check_keys(const struct request *r, const s
     return 0;
 }
 
+/* What asks for more than a look at the key. */
+#define CHECKED_FURTHER (COMMAND_REST | COMMAND_VALUE2 | COMMAND_BEGINS | COMMAND_TOKEN | COMMAND_NUMBER)
+
 /* Of a command that has one. */
 static struct slice value_of(const struct request *r)
 {
@@ -138,6 +141,9 @@ static int check_args(const struct request *r, const struct command_limits *limi
     int rc = flags & COMMAND_KEY ? check_one_key(r, r->args[0], limits) : 0;
     if (rc < 0) {
         return rc;
+    }
+    if ((flags & CHECKED_FURTHER) == 0) {
+        return 0;
     }
     if (flags & (COMMAND_REST | COMMAND_VALUE2)) {
         return value_of(r).len > limits->value_bytes ? ERR_TOOBIG : 0;
@@ -196,9 +202,7 @@ static struct slice argument_name(const char *usage, size_t nth)
 static void explain_key(const struct request *r, struct slice key, const struct command_limits *limits, char *why, size_t size)
 {
     const struct command *c = r->command;
-    if (key.len == 0 && r->proto->kind != PROTO_TEXT) {
-        snprintf(why, size, "a key has at least one byte");
-    } else if (key.len == 0) {
+    if (key.len == 0) {
         snprintf(why, size, "%s got an empty key; one space stands between words: %s %s", c->name, c->name, c->usage);
     } else if (key.len > limits->key_bytes) {
         snprintf(why, size, "the key has %zu bytes; a key has at most %zu (--key-max)", key.len, limits->key_bytes);

@@ -481,7 +481,7 @@ static inline __attribute__((always_inline)) struct entry *entry_make(struct sli
     e->hh.hashv = hash;
     e->hh.key = at;
     e->hh.keylen = (unsigned)key.len;
-    memcpy(at, key.data, key.len);
+    slice_copy(at, key);
     return e;
 }
 
@@ -496,9 +496,7 @@ static inline __attribute__((always_inline)) struct entry *make_value(struct sli
     size_t room = mem_size(e) - (size_t)(at - (char *)e); /* what the allocator rounded up is room too */
     e->room = (uint32_t)(room <= DICT_VALUE_MAX ? room : DICT_VALUE_MAX) & 0x7ffffffU;
     e->value_len = (uint32_t)value.len;
-    if (value.len > 0) {
-        memcpy(at, value.data, value.len);
-    }
+    slice_copy(at, value);
     return e;
 }
 
@@ -559,9 +557,7 @@ bool entry_overwrite(struct entry *e, struct slice value, uint64_t expires_at)
         return false;
     }
     e->value_len = (uint32_t)value.len;
-    if (value.len > 0) {
-        memmove((char *)(uintptr_t)e->hh.key + e->hh.keylen, value.data, value.len);
-    }
+    slice_copy((char *)(uintptr_t)e->hh.key + e->hh.keylen, value);
     return true;
 }
 

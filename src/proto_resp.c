@@ -485,9 +485,7 @@ static int write_value(struct buf *out, struct slice value)
     if (at == NULL) {
         return -1;
     }
-    if (value.len > 0) {
-        memcpy(at, value.data, value.len);
-    }
+    slice_copy(at, value);
     memcpy(at + value.len, "\r\n", 2);
     buf_commit(out, value.len + 2);
     return 0;

@@ -292,9 +292,7 @@ static int write_line(struct buf *out, struct slice text)
     if (tail == NULL) {
         return -1;
     }
-    if (text.len > 0) {
-        memcpy(tail, text.data, text.len);
-    }
+    slice_copy(tail, text);
     memcpy(tail + text.len, "\r\n", 2);
     buf_commit(out, text.len + 2);
     return 0;

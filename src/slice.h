@@ -26,4 +26,19 @@ static inline bool slice_equal(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+/* Copies the bytes to a place that may overlap them. 16 to 32, as many keys and values have, need no call. */
+static inline void slice_copy(char *to, struct slice from)
+{
+    enum { SHORT = 16 };
+    if (from.len - SHORT <= SHORT) {
+        char head[SHORT], tail[SHORT];
+        memcpy(head, from.data, SHORT);
+        memcpy(tail, from.data + from.len - SHORT, SHORT);
+        memcpy(to, head, SHORT);
+        memcpy(to + from.len - SHORT, tail, SHORT);
+    } else if (from.len > 0) {
+        memmove(to, from.data, from.len);
+    }
+}
+
 #endif

@@ -114,7 +114,7 @@ static void add_offset(struct words *w)
 
 static void add_key(struct words *w)
 {
-    static const char *const keys[] = {"a", "b", "c", "d", "key\r\n", " ", "\xff\x01", "a long key with words in it"};
+    static const char *const keys[] = {"a", "b", "c", "d", "key\r\n", " ", "\xff\x01", "a long key with words in it", ""};
     const char *key = keys[pick(sizeof(keys) / sizeof(keys[0]))];
     add_word(w, key, strlen(key));
 }
