@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hash.h"
+#include "le.h"
 #include "mem.h"
 
 _Noreturn void reading_wrong(const char *format, ...)
@@ -128,18 +129,22 @@ bool reading_is_ops(struct slice s)
         if (op == 3) {
             continue;
         }
-        if (op != 1 && op != 2 && op != 4) {
+        if (op != 1 && op != 2 && op != 4 && op != 5) {
             return false;
         }
         if ((digits = length_at(s, &first)) == 0) {
             return false;
         }
         s = behind(s, digits);
-        if (op == 1 && (digits = length_at(s, &second)) == 0) {
+        bool two = op == 1 || op == 5;
+        if (two && (digits = length_at(s, &second)) == 0) {
             return false;
         }
-        s = op == 1 ? behind(s, digits) : s;
-        uint64_t size = first + second + (op == 4 ? 8 : 0);
+        s = two ? behind(s, digits) : s;
+        if (op == 5 && (s.len < 8 || le_get64(s.data) == 0)) {
+            return false;
+        }
+        uint64_t size = first + second + (op == 4 || op == 5 ? 8 : 0);
         if (size > s.len) {
             return false;
         }
