@@ -12,6 +12,8 @@
 #define TIMER_MS 250
 #define COMMIT_COST_NS 6000 /* about what the loop needs for a commit of a client that sends one at a time */
 #define GROW_FRACTION 2     /* of the time that a sync takes, for which a batch may wait to grow */
+#define WRITE_HERE_NS_MAX 1000000 /* a batch that is written like the last one takes this at most, where the loop waits for it */
+#define WRITE_HERE_COMMITS_MAX 4
 #define MARK_AFTER_MS 250   /* without a batch */
 #define MAKE_AGAIN_MS 1000  /* after a segment could not be made */
 #define SYNC_EVERY_MS 1000  /* with --sync interval */
@@ -52,7 +54,7 @@ static void end_for_failed_disk(struct committer *c)
 static void wake(struct session *s, void *arg)
 {
     struct committer *c = arg;
-    tick_add(c->tick, s);
+    tick_add_later(c->tick, s);
 }
 
 static void on_written(void *arg)
@@ -128,11 +130,28 @@ static bool may_grow(const struct committer *c)
            uv_hrtime() - c->done_ns < c->took_ns / GROW_FRACTION;
 }
 
+/* Whether the loop may write the next batch itself: there is no other client that it could serve meanwhile, the only one waits for
+ * this, as it does not send one commit after the other, and it will not take long. */
+static bool may_write_here(const struct committer *c)
+{
+    const struct journal *j = &c->journal;
+    return c->engine->sessions_now == 1 && j->holds && j->pending_last - j->flight_last <= WRITE_HERE_COMMITS_MAX &&
+           !j->opens_stretch && c->took_ns > 0 && c->took_ns < WRITE_HERE_NS_MAX;
+}
+
 static void hand_over(struct committer *c)
 {
+    bool here = may_write_here(c);
     journal_take(&c->journal, &c->batch);
     c->handed_ns = uv_hrtime();
-    start_task(c, COMMITTER_WRITE);
+    if (here) {
+        c->task = COMMITTER_WRITE;
+        c->unix_time = (uint64_t)time(NULL);
+        write_task(c);
+        on_written(c);
+    } else {
+        start_task(c, COMMITTER_WRITE);
+    }
     if (c->engine->blocked > 0) {
         engine_wake(c->engine, wake, c); /* the new batch has room */
     }

@@ -6,8 +6,13 @@
  * One batch is under way at a time, so batches size themselves: what comes while one is being synced is the next one. But those
  * who are answered then will mostly come back with their next commit, a little too late for it: clients would fall apart into
  * two groups, each of which waits for the other's sync. So where a sync takes longer than the loop needs for all of them, the
- * next batch waits for those who may come back, for a fraction of what a sync takes. A second thread makes segments ahead. When a write or a sync fails, the process ends at once (status 1): what the disk holds then
- * only a restart can tell. */
+ * next batch waits for those who may come back, for a fraction of what a sync takes.
+ *
+ * A client that is the only one, and commits one at a time, waits for nothing else: there the loop writes and syncs itself, which
+ * spares the switches to the log thread and back.
+ *
+ * A second thread makes segments ahead. When a write or a sync fails, the process ends at once (status 1): what the disk holds
+ * then only a restart can tell. */
 #ifndef TXKV_COMMITTER_H
 #define TXKV_COMMITTER_H
 

@@ -298,7 +298,7 @@ void session_init(struct session *s, struct engine *engine)
 
 void session_deinit(struct session *s)
 {
-    assert(!s->ready && s->group_requests == 0);
+    assert(!s->ready && !s->later && s->group_requests == 0);
     session_unwait(s);
     session_reset(s);
     s->engine->sessions_now--;

@@ -138,6 +138,8 @@ struct session {
     uint64_t last_seq;        /* of its last commit that changed data */
     struct session *next;     /* in the tick's ready list */
     bool ready;               /* stands in it */
+    struct session *next_later; /* in the list of those whose turn comes later */
+    bool later;               /* stands in it */
     bool more;                /* it may have requests to run although no bytes come */
     unsigned group_requests;  /* requests in the tick's group, not yet run */
     size_t extra;             /* of this tick's share: requests' worth of work that long commands took beyond one each */

@@ -21,11 +21,39 @@ void tick_add(struct tick *t, struct session *s)
     t->last = s;
 }
 
-void tick_remove(struct tick *t, struct session *s)
+void tick_add_later(struct tick *t, struct session *s)
 {
-    if (!s->ready) {
+    if (s->later) {
         return;
     }
+    s->later = true;
+    s->next_later = NULL;
+    *(t->later_last != NULL ? &t->later_last->next_later : &t->later_first) = s;
+    t->later_last = s;
+}
+
+static struct session *take_later(struct tick *t)
+{
+    struct session *s = t->later_first;
+    t->later_first = s->next_later;
+    t->later_last = t->later_first == NULL ? NULL : t->later_last;
+    s->later = false;
+    return s;
+}
+
+static void remove_later(struct tick *t, struct session *s)
+{
+    struct session *before = NULL;
+    for (struct session *at = t->later_first; at != s; at = at->next_later) {
+        before = at;
+    }
+    *(before != NULL ? &before->next_later : &t->later_first) = s->next_later;
+    t->later_last = t->later_last == s ? before : t->later_last;
+    s->later = false;
+}
+
+static void remove_ready(struct tick *t, struct session *s)
+{
     struct session *before = NULL;
     for (struct session *at = t->first; at != s; at = at->next) {
         before = at;
@@ -33,6 +61,16 @@ void tick_remove(struct tick *t, struct session *s)
     *(before != NULL ? &before->next : &t->first) = s->next;
     t->last = t->last == s ? before : t->last;
     s->ready = false;
+}
+
+void tick_remove(struct tick *t, struct session *s)
+{
+    if (s->ready) {
+        remove_ready(t, s);
+    }
+    if (s->later) {
+        remove_later(t, s);
+    }
 }
 
 /* --- the group --- */
@@ -271,6 +309,9 @@ static struct session *put_off_first(struct session *taken)
 
 void tick_run(struct tick *t, void (*done)(struct session *s))
 {
+    for (size_t i = 0; i < TICK_LATER_MAX && t->later_first != NULL; i++) {
+        tick_add(t, take_later(t));
+    }
     struct session *taken = t->first;
     t->first = NULL;
     t->last = NULL;

@@ -14,6 +14,7 @@
 #define TICK_REQUESTS_MAX 1024  /* per session and tick */
 #define TICK_STEPS 16           /* keys that a long command goes through, for which it counts as one request more */
 #define TICK_IN_MAX 65536       /* bytes decoded per session and tick */
+#define TICK_LATER_MAX 16       /* sessions that come to their turn later: some 50 us for the system calls that send their answers */
 #define TICK_LISTINGS_MAX 4     /* slices of long answers in a tick */
 #define TICK_LONG_STEPS 65536   /* keys that all long commands of a tick go through; more of them wait for the next one */
 #define TICK_OUT_MAX 262144     /* bytes answered per session and tick, and at most one group of requests more */
@@ -21,6 +22,8 @@
 struct tick {
     struct session *first; /* ready */
     struct session *last;
+    struct session *later_first; /* ready, but not before a later tick's turn */
+    struct session *later_last;
     struct request requests[TICK_GROUP]; /* the group */
     struct session *owners[TICK_GROUP];
     size_t count;
@@ -36,12 +39,16 @@ void tick_init(struct tick *t);
 /* Puts a session on the ready list; no-op where it stands there. */
 void tick_add(struct tick *t, struct session *s);
 
-/* Takes a session off the ready list, before it is deinitialised. */
+/* The same for one of many that are woken together, whose answers were waited for anyway: a tick takes a few of them, behind those
+ * that are ready, so that who asks meanwhile need not wait for all of them. */
+void tick_add_later(struct tick *t, struct session *s);
+
+/* Takes a session off the lists, before it is deinitialised. */
 void tick_remove(struct tick *t, struct session *s);
 
 static inline bool tick_is_idle(const struct tick *t)
 {
-    return t->first == NULL;
+    return t->first == NULL && t->later_first == NULL;
 }
 
 /* One pass over the sessions that are ready now. Calls done for each when all have run; a session with more runnable

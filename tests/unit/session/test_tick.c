@@ -129,6 +129,66 @@ static void fill_flood(struct session *s, const char *line)
     tick_add(&tick, s);
 }
 
+#define MANY (3 * TICK_LATER_MAX)
+
+static struct session *order[MANY + 1];
+
+static void note_order(struct session *s)
+{
+    order[done_calls++] = s;
+}
+
+/* Many that are woken together are taken a few at a time; one that asks meanwhile stands before those of its tick. */
+Test(tick, who_asks_need_not_wait_for_all_that_were_woken)
+{
+    static struct session s[MANY + 1];
+    for (size_t i = 0; i <= MANY; i++) {
+        session_init(&s[i], &engine);
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        tick_add_later(&tick, &s[i]);
+        tick_add_later(&tick, &s[i]);
+    }
+    for (size_t ticks = 0; ticks < 3; ticks++) {
+        cr_assert_not(tick_is_idle(&tick));
+        give(&s[MANY], "PING\n");
+        done_calls = 0;
+        tick_run(&tick, note_order);
+        cr_assert_eq(done_calls, TICK_LATER_MAX + 1);
+        cr_assert_eq(order[0], &s[MANY]);
+        cr_assert_eq(order[1], &s[ticks * TICK_LATER_MAX]);
+        check_out(&s[MANY], "+PONG\r\n");
+    }
+    cr_assert(tick_is_idle(&tick));
+    for (size_t i = 0; i <= MANY; i++) {
+        session_deinit(&s[i]);
+    }
+}
+
+Test(tick, sessions_can_be_removed_from_those_whose_turn_comes_later)
+{
+    struct session s[3];
+    for (size_t gone = 0; gone < 3; gone++) {
+        for (size_t i = 0; i < 3; i++) {
+            session_init(&s[i], &engine);
+            tick_add_later(&tick, &s[i]);
+        }
+        tick_add(&tick, &s[gone]);
+        tick_remove(&tick, &s[gone]);
+        done_calls = 0;
+        tick_run(&tick, note_order);
+        cr_assert_eq(done_calls, 2u);
+        cr_assert_eq(order[0], &s[gone == 0 ? 1 : 0]);
+        cr_assert_eq(order[1], &s[gone == 2 ? 1 : 2]);
+        tick_add_later(&tick, &s[0]);
+        run_once();
+        cr_assert_eq(done_calls, 1u);
+        for (size_t i = 0; i < 3; i++) {
+            session_deinit(&s[i]);
+        }
+    }
+}
+
 Test(tick, a_single_request_beside_a_flood_is_answered_in_the_first_tick)
 {
     struct session flood, single;
