@@ -6,6 +6,7 @@
 #include "mem.h"
 
 #define SETTLE_BELOW (MEM_CHUNK / 8) /* a rest of fewer bytes leaves its chunk */
+#define SETTLE_PART 64               /* and one of less than this part of its place leaves that */
 
 void buf_init(struct buf *b)
 {
@@ -29,8 +30,9 @@ void buf_deinit(struct buf *b)
     buf_init(b);
 }
 
-/* Moves the bytes to a new place of cap bytes. MEM_CHUNK bytes always come from the pool: release() relies on it. */
-static int relocate(struct buf *b, size_t cap)
+/* Moves the bytes to a new place of cap bytes, front bytes into it. MEM_CHUNK bytes always come from the pool: release() relies
+ * on it. */
+static int move_to(struct buf *b, size_t cap, size_t front)
 {
     char *data = cap == MEM_CHUNK ? mem_chunk_get() : mem_alloc(cap);
     if (data == NULL) {
@@ -38,13 +40,32 @@ static int relocate(struct buf *b, size_t cap)
     }
     size_t len = buf_len(b);
     if (len > 0) {
-        memcpy(data, buf_head(b), len);
+        memcpy(data + front, buf_head(b), len);
     }
     if (b->cap > 0) {
         release(b->data, b->cap);
     }
-    *b = (struct buf){.data = data, .start = 0, .end = len, .cap = cap};
+    *b = (struct buf){.data = data, .start = front, .end = front + len, .cap = cap};
     return 0;
+}
+
+static int relocate(struct buf *b, size_t cap)
+{
+    return move_to(b, cap, 0);
+}
+
+int buf_place(struct buf *b, size_t front, size_t size)
+{
+    assert(size > MEM_CHUNK && size > buf_len(b));
+    return move_to(b, front + size, front);
+}
+
+void *buf_detach(struct buf *b)
+{
+    assert(b->cap > MEM_CHUNK);
+    char *data = b->data;
+    buf_init(b);
+    return data;
 }
 
 /* A chunk, then 5, 20 and 80 of them, then doubling: a value that arrives in pieces is copied less than half on the way, and
@@ -116,7 +137,7 @@ void buf_settle(struct buf *b)
     size_t len = buf_len(b);
     if (len == 0) {
         buf_deinit(b);
-    } else if (len < SETTLE_BELOW && b->cap >= MEM_CHUNK) {
+    } else if (b->cap >= MEM_CHUNK && (len < SETTLE_BELOW || len < b->cap / SETTLE_PART)) {
         size_t cap = 64;
         while (cap < len) {
             cap *= 2;

@@ -47,6 +47,13 @@ static inline char *buf_reserve(struct buf *b, size_t size)
     return buf_grow(b, size);
 }
 
+/* Moves the bytes held, fewer than size, to front bytes into a place of their own of front + size bytes, over MEM_CHUNK. 0, or -1
+ * without memory, with nothing changed. */
+int buf_place(struct buf *b, size_t front, size_t size);
+
+/* Gives away the memory of a place, for mem_free; the queue is empty afterwards. */
+void *buf_detach(struct buf *b);
+
 /* Takes size bytes, written where buf_reserve said, into the queue. */
 void buf_commit(struct buf *b, size_t size);
 

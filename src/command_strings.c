@@ -10,6 +10,7 @@
 #include "command_run.h"
 #include "err.h"
 #include "hash.h"
+#include "intake.h"
 
 static struct store *store_of(struct session *s)
 {
@@ -39,8 +40,24 @@ void run_get(struct session *s, const struct request *r)
     }
 }
 
+static __attribute__((noinline)) int set_large(struct session *s, const struct request *r)
+{
+    intake_expect(s, r);
+    struct entry *fresh = session_txn(s) == NULL ? intake_take(s, r) : NULL;
+    int rc = fresh != NULL ? store_put(store_of(s), fresh)
+                           : store_set(store_of(s), session_txn(s), r->args[0], r->hash, r->args[1]);
+    if (rc < 0) {
+        intake_expect_nothing(s); /* the memory for another one may be what is missing */
+    }
+    return rc;
+}
+
 void run_set(struct session *s, const struct request *r)
 {
+    if (r->args[1].len >= INTAKE_LARGE) {
+        command_done(s, set_large(s, r));
+        return;
+    }
     int rc = store_set(&s->engine->store, session_txn(s), r->args[0], r->hash, r->args[1]);
     command_done(s, rc);
 }

@@ -6,13 +6,13 @@
 #include <sys/ioctl.h>
 
 #include "err.h"
+#include "intake.h"
 #include "mem.h"
 #include "server.h"
 
 #define READ_SIZE_MIN 4096
 #define READ_SIZE_MAX TICK_IN_MAX
 #define SURPLUS_LINGERING_MAX 32
-#define BUFFERED_MAX TICK_IN_MAX /* input that waits to be run, over which no more is read */
 
 static struct conn *conn_of(const void *handle)
 {
@@ -157,17 +157,12 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *bytes)
 {
     struct conn *c = conn_of(handle);
     struct session *s = &c->session;
+    size_t room = 0;
     (void)suggested;
-    *bytes = uv_buf_init(NULL, 0); /* libuv takes that for "later" */
-    if (s->ready && buf_len(&s->in) >= BUFFERED_MAX) {
-        return;
-    }
     /* Behind the start of a long line a smaller tail is good enough: making room moves what is there. */
     size_t enough = buf_len(&s->in) == 0 ? c->read_size : c->read_size / 4;
-    char *tail = buf_reserve(&s->in, enough > READ_SIZE_MIN ? enough : READ_SIZE_MIN);
-    if (tail != NULL) {
-        *bytes = uv_buf_init(tail, (unsigned)(s->in.cap - s->in.end));
-    }
+    char *tail = intake_reserve(s, enough > READ_SIZE_MIN ? enough : READ_SIZE_MIN, &room);
+    *bytes = uv_buf_init(tail, tail == NULL ? 0 : (unsigned)room); /* libuv takes NULL for "later" */
 }
 
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *bytes)

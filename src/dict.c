@@ -466,6 +466,21 @@ void dict_prefetch(const struct dict *d, const uint32_t *hashes, size_t count)
 
 /* --- entries --- */
 
+static inline void set_head(struct entry *e, uint32_t hash, char *key, size_t key_len)
+{
+    e->hh.hashv = hash;
+    e->hh.key = key;
+    e->hh.keylen = (unsigned)key_len;
+}
+
+/* What the allocator rounded up is room too. `at`: where the value stands. */
+static inline void set_value_len(struct entry *e, const char *at, size_t value_len)
+{
+    size_t room = mem_size(e) - (size_t)(at - (char *)e);
+    e->room = (uint32_t)(room <= DICT_VALUE_MAX ? room : DICT_VALUE_MAX) & 0x7ffffffU;
+    e->value_len = (uint32_t)value_len;
+}
+
 /* Inlined where `timed` is known: most entries are not. */
 static inline __attribute__((always_inline)) struct entry *entry_make(struct slice key, uint32_t hash, size_t room, bool timed)
 {
@@ -478,9 +493,7 @@ static inline __attribute__((always_inline)) struct entry *entry_make(struct sli
     memset(e, 0, before);
     char *at = (char *)e + before;
     e->timed = timed;
-    e->hh.hashv = hash;
-    e->hh.key = at;
-    e->hh.keylen = (unsigned)key.len;
+    set_head(e, hash, at, key.len);
     slice_copy(at, key);
     return e;
 }
@@ -493,10 +506,19 @@ static inline __attribute__((always_inline)) struct entry *make_value(struct sli
         return NULL;
     }
     char *at = e->bytes + (timed ? sizeof(struct entry_time) : 0) + key.len;
-    size_t room = mem_size(e) - (size_t)(at - (char *)e); /* what the allocator rounded up is room too */
-    e->room = (uint32_t)(room <= DICT_VALUE_MAX ? room : DICT_VALUE_MAX) & 0x7ffffffU;
-    e->value_len = (uint32_t)value.len;
+    set_value_len(e, at, value.len);
     slice_copy(at, value);
+    return e;
+}
+
+struct entry *entry_make_around(void *memory, struct slice key, uint32_t hash, size_t value_len)
+{
+    assert(value_len <= DICT_VALUE_MAX && key.len <= UINT32_MAX);
+    struct entry *e = memory;
+    memmove(e->bytes, key.data, key.len); /* first: it may stand where the head goes */
+    memset(e, 0, offsetof(struct entry, bytes));
+    set_head(e, hash, e->bytes, key.len);
+    set_value_len(e, e->bytes + key.len, value_len);
     return e;
 }
 

@@ -114,6 +114,10 @@ struct entry *entry_new(struct slice key, uint32_t hash, struct slice value);
 /* The same, which ends at a time, Unix milliseconds; 0: never. */
 struct entry *entry_new_until(struct slice key, uint32_t hash, struct slice value, uint64_t expires_at);
 
+/* Makes an entry of memory of mem_alloc in which its value stands already, entry_size(key.len, 0) bytes from the start; the key
+ * may stand anywhere before that. The entry owns the memory then. */
+struct entry *entry_make_around(void *memory, struct slice key, uint32_t hash, size_t value_len);
+
 /* A new tombstone; and one for an entry whose time has passed, which stays known by it. */
 struct entry *entry_new_tombstone(struct slice key, uint32_t hash);
 struct entry *entry_new_expired(const struct entry *expired);

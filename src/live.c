@@ -7,6 +7,7 @@
 #include "mem.h"
 
 #define RELIEVE_STEPS 256 /* versions swept by a write that finds the history over its limit */
+#define MOVED_VALUE 4096  /* bytes of a value from which on an entry takes the place of another sooner than its value is copied */
 #define EXPIRE_STEPS 256  /* keys removed because their time has passed, at a time: about 0.1 ms */
 
 /* --- what answers depend on --- */
@@ -160,7 +161,7 @@ void live_publish(struct store *st, struct entry *old, struct entry *fresh, uint
         count_key(st, seq, true);
     } else {
         note_return(st, old, seq);
-        if (!history_needs(&st->history, entry_version(old)) &&
+        if (entry_value(fresh).len < MOVED_VALUE && !history_needs(&st->history, entry_version(old)) &&
             history_overwrite(st->current, old, entry_value(fresh), entry_expires_at(fresh), seq)) {
             entry_free(fresh);
             return;
@@ -198,6 +199,12 @@ static __attribute__((noinline)) int prepare_to_record(struct store *st, const s
     return 0;
 }
 
+/* Before a commit changes old, or what is not there; likewise. */
+static inline __attribute__((always_inline)) int prepare(struct store *st, const struct entry *old, size_t bytes)
+{
+    return st->watched ? prepare_to_record(st, old, bytes) : 0;
+}
+
 /* As a commit of its own, where the value fits into the entry's place. */
 static inline __attribute__((always_inline)) bool overwrite_now(struct store *st, struct entry *old, struct slice value, uint64_t expires_at)
 {
@@ -212,11 +219,27 @@ static inline __attribute__((always_inline)) bool overwrite_now(struct store *st
     return true;
 }
 
+static inline __attribute__((always_inline)) int reserve_place(const struct store *st, const struct entry *old, uint32_t hash)
+{
+    return old == NULL && dict_needs_table(&st->current->dict, hash) ? dict_reserve(1) : 0;
+}
+
+static inline __attribute__((always_inline)) void publish_one(struct store *st, struct entry *old, struct entry *fresh,
+                                                             struct slice key, struct slice value, uint64_t expires_at)
+{
+    ++st->seq;
+    if (st->journal != NULL) {
+        record_one_put(st, key, value, expires_at);
+    }
+    live_publish(st, old, fresh, st->seq);
+    live_relieve(st, 1);
+}
+
 static inline __attribute__((always_inline)) int set_one(struct store *st, struct slice key, uint32_t hash, struct slice value,
                                                          uint64_t expires_at)
 {
     struct entry *old = dict_find(&st->current->dict, key, hash);
-    if (st->watched && prepare_to_record(st, old, key.len + value.len) < 0) {
+    if (prepare(st, old, key.len + value.len) < 0) {
         return ERR_FULL;
     }
     if (old != NULL && !history_needs(&st->history, entry_version(old)) && overwrite_now(st, old, value, expires_at)) {
@@ -225,22 +248,16 @@ static inline __attribute__((always_inline)) int set_one(struct store *st, struc
         }
         return 0;
     }
-    if (old == NULL && dict_needs_table(&st->current->dict, hash) && dict_reserve(1) < 0) {
+    if (reserve_place(st, old, hash) < 0) {
         return ERR_FULL;
     }
     struct entry *fresh = entry_new_until(key, hash, value, expires_at);
     if (fresh == NULL) {
         return ERR_FULL;
     }
-    ++st->seq;
-    if (st->journal != NULL) {
-        record_one_put(st, key, value, expires_at);
-    }
-    live_publish(st, old, fresh, st->seq);
-    live_relieve(st, 1);
+    publish_one(st, old, fresh, key, value, expires_at);
     return 0;
 }
-
 /* Two of it: most keys never end, and need not look for that. */
 int live_set(struct store *st, struct slice key, uint32_t hash, struct slice value)
 {
@@ -252,6 +269,19 @@ int live_set_until(struct store *st, struct slice key, uint32_t hash, struct sli
 {
     st->ends = true;
     return set_one(st, key, hash, value, expires_at);
+}
+
+int live_put(struct store *st, struct entry *fresh)
+{
+    struct slice key = entry_key(fresh);
+    struct slice value = entry_value(fresh);
+    uint32_t hash = entry_hash(fresh);
+    struct entry *old = dict_find(&st->current->dict, key, hash);
+    if (prepare(st, old, key.len + value.len) < 0 || reserve_place(st, old, hash) < 0) {
+        return ERR_FULL;
+    }
+    publish_one(st, old, fresh, key, value, entry_expires_at(fresh));
+    return 0;
 }
 
 /* Whoever removes a key that has ended does what time would have done. */

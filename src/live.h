@@ -64,6 +64,7 @@ void live_relieve(struct store *st, size_t writes);
 /* Commits of one operation: 0, or ERR_FULL. */
 int live_set(struct store *st, struct slice key, uint32_t hash, struct slice value);
 int live_set_until(struct store *st, struct slice key, uint32_t hash, struct slice value, uint64_t expires_at);
+int live_put(struct store *st, struct entry *fresh); /* a value entry, the caller's until it returns 0 */
 int live_delete(struct store *st, struct slice key, uint32_t hash);
 int live_flush(struct store *st);
 

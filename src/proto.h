@@ -55,6 +55,7 @@ struct raw_request {
 /* A decoder's place in the stream; zero at the start of a connection. */
 struct decoder {
     size_t scanned;    /* bytes from the decode position known to hold no line end */
+    size_t no_cr;      /* of those, bytes before the first CR */
     bool skipping;     /* inside an over-long line */
     bool no_memory;    /* the line is skipped because no memory was left for it */
     bool began;        /* a line has been decoded */
@@ -70,11 +71,19 @@ struct decoder {
     size_t drop;       /* while skipping: bytes left of the word being dropped */
 };
 
+/* What the beginning of a request tells of its rest. */
+struct announced {
+    size_t size; /* of all of it, bytes, as far as is known */
+    size_t head; /* bytes of it before its second argument, without its first one */
+};
+
 struct proto {
     enum proto_kind kind;
     const char *error_sign; /* what stands before the code of an error's line */
     /* Decodes the first request of bytes; line_max is the longest line allowed, without its end. */
     enum decoded (*decode)(struct decoder *d, struct slice bytes, size_t line_max, struct raw_request *out);
+    /* Whether bytes, the beginning of a request, announce a second argument that has not come whole; NULL where they never do. */
+    bool (*announced)(const struct decoder *d, struct slice bytes, struct announced *a);
     /* There is no memory to hold more of the request that `bytes` begin: skips it. Returns how many of them may be dropped. */
     size_t (*give_up)(struct decoder *d, struct slice bytes);
     /* Finds the words behind the verb; with rest, the last of max words is all that is left of a line, spaces included.

@@ -245,6 +245,23 @@ static enum decoded decode_words(struct decoder *d, struct slice bytes, size_t l
     return end_of_request(d, bytes, at, out);
 }
 
+/* While the decoder waits for the third word, `scanned` is where its length stands, behind the end of the second. */
+static bool announced(const struct decoder *d, struct slice bytes, struct announced *a)
+{
+    if (d->scanned == 0 || d->skipping || d->words < 3 || d->left != d->words - 2 || d->scanned >= bytes.len) {
+        return false;
+    }
+    size_t key_line = d->verb_at + d->verb_size + 2;
+    const char *key_lf = memchr(bytes.data + key_line, '\n', d->scanned - key_line);
+    const char *value_lf = memchr(bytes.data + d->scanned, '\n', bytes.len - d->scanned);
+    if (key_lf == NULL || value_lf == NULL) {
+        return false;
+    }
+    size_t key = (size_t)(bytes.data + d->scanned - 2 - (key_lf + 1));
+    *a = (struct announced){.size = d->need, .head = (size_t)(value_lf + 1 - bytes.data) - key};
+    return true;
+}
+
 static enum decoded decode_counted(struct decoder *d, struct slice bytes, size_t line_max, struct raw_request *out)
 {
     if (d->scanned > 0) {
@@ -619,7 +636,7 @@ static int write_refusal(struct buf *out, const struct raw_request *raw)
 }
 
 #define RESP_COMMON                                                                                                    \
-    .kind = PROTO_RESP, .error_sign = "-", .decode = decode, .give_up = give_up, .split = split,                       \
+    .kind = PROTO_RESP, .error_sign = "-", .decode = decode, .announced = announced, .give_up = give_up, .split = split, \
     .refusal = write_refusal,                                                                                          \
     .ok = write_ok, .pong = write_pong, .value = write_value, .integer = write_integer, .line = write_value,           \
     .error = write_error, .complaint = write_complaint, .status = write_status, .array = write_array, .list = write_array

@@ -56,14 +56,15 @@ static const char *find_space(struct slice line)
     return memchr(line.data, ' ', line.len);
 }
 
-static void cut_line(struct slice line, struct raw_request *out)
+/* no_cr: bytes at its start that are known to hold no CR. */
+static void cut_line(struct slice line, size_t no_cr, struct raw_request *out)
 {
     const char *space = find_space(line);
     out->has_tail = space != NULL;
     out->verb = slice_of(line.data, space == NULL ? line.len : (size_t)(space - line.data));
     out->tail = space == NULL ? slice_of(line.data + line.len, 0)
                               : slice_of(space + 1, line.len - (size_t)(space + 1 - line.data));
-    const char *cr = memchr(line.data, '\r', line.len);
+    const char *cr = no_cr < line.len ? memchr(line.data + no_cr, '\r', line.len - no_cr) : NULL;
     out->bad_cr = cr != NULL;
     if (cr != NULL && cr < line.data + out->verb.len) {
         out->verb.len = (size_t)(cr - line.data);
@@ -137,7 +138,7 @@ static size_t give_up(struct decoder *d, struct slice bytes)
 static bool is_foreign_long_line(const struct decoder *d)
 {
     struct raw_request start;
-    cut_line(slice_of(d->verb, d->verb_len), &start);
+    cut_line(slice_of(d->verb, d->verb_len), 0, &start);
     return !d->began && is_http_method(start.verb) && begins_like_http(start.tail);
 }
 
@@ -156,7 +157,7 @@ static enum decoded end_of_long_line(struct decoder *d, size_t consumed, struct 
     if (is_foreign_long_line(d)) {
         return DECODED_FOREIGN;
     }
-    cut_line(slice_of(d->verb, d->verb_len), out);
+    cut_line(slice_of(d->verb, d->verb_len), 0, out);
     out->too_long = true;
     out->no_memory = d->no_memory;
     out->consumed = consumed;
@@ -165,6 +166,16 @@ static enum decoded end_of_long_line(struct decoder *d, size_t consumed, struct 
     d->scanned = 0;
     d->began = true;
     return DECODED_REQUEST;
+}
+
+/* Bytes before the first CR, of which no_cr were looked at: at once, while what has just come is in the cache. */
+static size_t before_cr(struct slice bytes, size_t scanned, size_t no_cr)
+{
+    if (no_cr < scanned) {
+        return no_cr;
+    }
+    const char *cr = bytes.len > scanned ? memchr(bytes.data + scanned, '\r', bytes.len - scanned) : NULL;
+    return cr == NULL ? bytes.len : (size_t)(cr - bytes.data);
 }
 
 /* The long way, and the only one that is not a short cut. */
@@ -181,12 +192,14 @@ static __attribute__((noinline)) enum decoded decode_any(struct decoder *d, stru
         }
     }
     line_max = d->guest && line_max > PROTO_GUEST_BYTES ? PROTO_GUEST_BYTES : line_max;
+    size_t no_cr = d->scanned > 0 ? d->no_cr : 0;
     const char *from = bytes.data + d->scanned;
     const char *lf = bytes.len > d->scanned ? memchr(from, '\n', bytes.len - d->scanned) : NULL;
     if (lf == NULL) {
         if (d->skipping || (bytes.len > line_max + 1 && !FAULT(no_line_limit))) {
             return more_of_long_line(d, bytes, out);
         }
+        d->no_cr = before_cr(bytes, d->scanned, no_cr);
         d->scanned = bytes.len + (FAULT(split_sensitive) && bytes.len == 7 ? 1 : 0);
         return DECODED_MORE;
     }
@@ -205,7 +218,7 @@ static __attribute__((noinline)) enum decoded decode_any(struct decoder *d, stru
         return end_of_long_line(d, out->consumed, out);
     }
     struct slice line = slice_of(bytes.data, len);
-    cut_line(line, out);
+    cut_line(line, no_cr, out);
     if (!d->began && (is_http_method(out->verb) || begins_like_http(out->tail)) && ends_with_http_version(line)) {
         return DECODED_FOREIGN;
     }

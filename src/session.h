@@ -97,11 +97,19 @@ enum replies {
     REPLIES_SKIP,      /* not that of the request that runs */
 };
 
+/* Of a session's input: intake.h. */
+struct intake {
+    size_t front; /* of the place of a large value: bytes of it before the request */
+    size_t size;  /* of the request that is expected next, with a large value; 0: any may come */
+    bool placed;  /* `in` was made the place of one */
+};
+
 struct session {
     struct engine *engine;
     const struct proto *proto;
     enum session_state state;
     struct buf in;
+    struct intake intake;
     struct buf out;
     uint64_t out_base; /* bytes that were ever consumed from `out` */
     struct hold holds[SESSION_HOLDS_MAX];

@@ -174,6 +174,16 @@ int store_set(struct store *st, struct txn *t, struct slice key, uint32_t hash, 
     return t == NULL ? live_set(st, key, hash, value) : txn_put(t, &st->limits->txn, key, hash, value, 0);
 }
 
+int store_put(struct store *st, struct entry *fresh)
+{
+    int rc = may_set(st, NULL);
+    rc = rc < 0 ? rc : live_put(st, fresh);
+    if (rc < 0) {
+        entry_free(fresh);
+    }
+    return rc;
+}
+
 int store_set_until(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value, uint64_t expires_at)
 {
     int rc = may_set(st, t);

@@ -61,6 +61,9 @@ int store_get(struct store *st, struct txn *t, struct slice key, uint32_t hash, 
 /* 0, or ERR_FULL, ERR_TOOBIG, ERR_READONLY. The value may lie in the data itself. */
 int store_set(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value);
 
+/* As store_set outside of a transaction, of an entry that the store owns then in any case. */
+int store_put(struct store *st, struct entry *fresh);
+
 /* The same; the key ends at a time, Unix milliseconds, which may have passed; 0: never, as with store_set. */
 int store_set_until(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value, uint64_t expires_at);
 

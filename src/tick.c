@@ -135,7 +135,9 @@ static void execute(struct tick *t)
         if (may_run(s) && !must_wait(t, s, &t->requests[i]) &&
             (engine_admits_all(s->engine) || session_admits(s, &t->requests[i]))) {
             execute_one(t, s, &t->requests[i]);
-            buf_consume(&s->in, consumed);
+            if (buf_len(&s->in) > 0) { /* else it has become the value that it set */
+                buf_consume(&s->in, consumed);
+            }
         } else {
             s->decoder.scanned = 0; /* it stays in the input and is decoded again */
             s->more = true;
