@@ -21,7 +21,7 @@ typedef void report_fn(FILE *f, const struct config *c, const struct row *rows, 
 
 /* Measurements, for the progress line. */
 static struct {
-    size_t all;
+    size_t all; /* 0: not known */
     size_t begun;
     uint64_t begin_ns; /* of the first */
 } progress;
@@ -31,11 +31,16 @@ static void show_progress(const struct row *row, const struct target *t, size_t 
     char name[64];
     uint64_t now = now_ns();
     progress.begin_ns = progress.begun == 0 ? now : progress.begin_ns;
-    fprintf(stderr, "\r\033[K[%zu/%zu] %s: %s, run %zu", progress.begun + 1, progress.all,
-            compare_row_name(row, name, sizeof name), t->name, repeat + 1);
-    if (progress.begun > 0) {
-        double elapsed_s = (double)(now - progress.begin_ns) / 1e9;
+    double elapsed_s = (double)(now - progress.begin_ns) / 1e9;
+    fprintf(stderr, "\r\033[K[%zu", progress.begun + 1);
+    if (progress.all > 0) {
+        fprintf(stderr, "/%zu", progress.all);
+    }
+    fprintf(stderr, "] %s: %s, run %zu", compare_row_name(row, name, sizeof name), t->name, repeat + 1);
+    if (progress.begun > 0 && progress.all > 0) {
         fprintf(stderr, ", %.0f of about %.0f s", elapsed_s, elapsed_s * (double)progress.all / (double)progress.begun);
+    } else if (progress.begun > 0) {
+        fprintf(stderr, ", %.0f s", elapsed_s);
     }
     progress.begun++;
 }
@@ -92,7 +97,7 @@ static int run(const struct config *c)
         fprintf(stderr, "txkv-benchmark: out of memory\n");
         return EXIT_FAILURE;
     }
-    progress.all = n * c->repeat * c->target_count;
+    progress.all = compare_measurements(c);
     char why[256] = "";
     bool terminal = isatty(STDERR_FILENO) == 1;
     int err = compare_run(c, rows, &n, terminal ? show_progress : NULL, why, sizeof why);

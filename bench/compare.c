@@ -166,6 +166,11 @@ size_t compare_rows(const struct config *c)
     return c->workload_count * (c->sweep ? SWEEP_ROWS_MAX * c->target_count : c->pipeline_count);
 }
 
+size_t compare_measurements(const struct config *c)
+{
+    return c->sweep ? 0 : compare_rows(c) * c->repeat * c->target_count;
+}
+
 const char *compare_row_name(const struct row *row, char *out, size_t size)
 {
     if (row->rate > 0) {

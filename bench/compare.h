@@ -60,6 +60,9 @@ struct row {
 /* How many rows there may be. */
 size_t compare_rows(const struct config *c);
 
+/* How many measurements there will be, for the progress; 0 where that is not known: a sweep goes on until it has found a rate. */
+size_t compare_measurements(const struct config *c);
+
 typedef void compare_progress_fn(const struct row *row, const struct target *t, size_t repeat);
 
 /* Fills up to compare_rows() rows, zeroed before; *n becomes how many. progress may be NULL; it is called before each

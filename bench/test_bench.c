@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "compare.h"
 #include "config.h"
 #include "hist.h"
 #include "keys.h"
@@ -761,6 +762,8 @@ static void test_options_of_a_comparison(void)
     CHECK(c.workload_count == 1 && near(c.workloads[0].mix[WIRE_GET], 0.9, 1e-9));
     CHECK(c.pipeline_count == 2 && c.pipelines[1] == 256 && c.duration_ns == 500000000 && c.repeat == 5 && c.preload);
     CHECK(c.csv != NULL && *c.csv == '\0' && strcmp(c.json, "x") == 0);
+    CHECK(compare_measurements(&c) == (size_t)2 * 2 * 5); /* pipelines, targets, repetitions */
+    CHECK(parse(&c, why, "--sweep") == OPTS_OK && compare_measurements(&c) == 0);
 }
 
 static void test_options_of_an_open_loop(void)
