@@ -60,8 +60,9 @@ static int open_counters(struct syscalls *s)
             int fd =
                 s->fds_n < SYSCALLS_THREADS_MAX ? open_counter(tracepoint, (pid_t)strtol(entry->d_name, NULL, 10)) : -1;
             err = fd < 0 ? -1 : 0;
-            s->fds[s->fds_n] = fd;
-            s->fds_n += fd >= 0;
+            if (fd >= 0) {
+                s->fds[s->fds_n++] = fd;
+            }
         }
     }
     if (dir != NULL) {

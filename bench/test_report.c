@@ -530,6 +530,28 @@ static void test_system_calls_of_all_threads(void)
     CHECK(s.source == SYSCALLS_UNKNOWN && syscalls_end(&s) == 0);
 }
 
+static void test_threads_beyond_the_counters_touch_nothing(void)
+{
+    static struct {
+        struct syscalls s;
+        int behind;
+    } both = {.behind = 42};
+    static pthread_t threads[SYSCALLS_THREADS_MAX];
+    int ends[2];
+    assert(pipe(ends) == 0);
+    for (size_t i = 0; i < SYSCALLS_THREADS_MAX; i++) {
+        assert(pthread_create(&threads[i], NULL, on_thread, &ends[0]) == 0);
+    }
+    syscalls_begin(&both.s, getpid());
+    CHECK(both.behind == 42 && both.s.source != SYSCALLS_ALL && both.s.fds_n == 0);
+    syscalls_end(&both.s);
+    close(ends[1]);
+    for (size_t i = 0; i < SYSCALLS_THREADS_MAX; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    close(ends[0]);
+}
+
 /* spawn */
 
 static const char *null_server_path;
@@ -760,6 +782,7 @@ int main(int argc, char **argv)
         test_latency_by_rate,
         test_page_of_a_sweep,
         test_system_calls_of_all_threads,
+        test_threads_beyond_the_counters_touch_nothing,
         test_spawn_starts_and_ends_a_server,
         test_spawn_says_why_a_server_died,
         test_spawn_ends_its_patience,
