@@ -43,7 +43,9 @@ static void write_facts(FILE *f, const struct config *c)
         write_fact(f, "transactions of", c->txn_text);
     }
     if (c->rate > 0) {
-        write_count(f, "requests a second, when due", c->rate, pace_names[c->arrivals]);
+        char arrivals[32];
+        snprintf(arrivals, sizeof arrivals, ", %s", pace_names[c->arrivals]);
+        write_count(f, "requests a second, when due", c->rate, arrivals);
     }
     if (c->idle > 0) {
         write_count(f, "idle connections beside", c->idle, "");

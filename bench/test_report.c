@@ -347,6 +347,10 @@ static void test_page_of_one_target(void)
     made_rows[0].series[0].syscalls_source = SYSCALLS_UNKNOWN;
     check_page(&made_config, made_rows, 1, 3);
     CHECK(strstr(written, "not accounted") != NULL && strstr(written, "<td>-</td>") != NULL);
+    made_config.rate = 1000;
+    check_page(&made_config, made_rows, 1, 3);
+    CHECK(strstr(written, "<dd>1,000, poisson</dd>") != NULL);
+    made_config.rate = 0;
 }
 
 static void test_page_of_nothing(void)
