@@ -393,7 +393,6 @@ static enum recover_result read_segment(struct recovering *r, uint64_t number, b
         result = failed(r, &reader);
         goto end;
     }
-    r->total_bytes += reader.size;
     enum file_header_found what = FILE_HEADER_ZERO; /* shorter than a header: nothing of it was ever used */
     if (reader_have(&reader, FILE_HEADER_BYTES)) {
         what = file_header_read(&header, reader_bytes(&reader), &version);
@@ -429,8 +428,8 @@ end:
 
 enum segment_state { SEGMENT_UNUSED, SEGMENT_USED, SEGMENT_BAD, SEGMENT_REFUSED };
 
-/* What a segment's header says; without reading more of it. */
-static enum segment_state look_at(struct recovering *r, uint64_t number, uint64_t *seq)
+/* What a segment's header says; without reading more of it. *bytes: its size. */
+static enum segment_state look_at(struct recovering *r, uint64_t number, uint64_t *seq, uint64_t *bytes)
 {
     char name[DISK_NAME_MAX];
     struct reader reader;
@@ -467,13 +466,15 @@ static enum segment_state look_at(struct recovering *r, uint64_t number, uint64_
         failed(r, &reader);
         state = SEGMENT_REFUSED;
     }
+    *bytes = reader.size;
     reader_close(&reader);
     return state;
 }
 
 struct span {
-    size_t first; /* index of the first segment to be read */
-    size_t last;  /* of the last one */
+    size_t first;   /* index of the first segment to be read */
+    size_t last;    /* of the last one */
+    uint64_t bytes; /* of all from the first to the last */
     bool any;
     bool broken; /* behind the last one, one is missing */
 };
@@ -487,7 +488,8 @@ static enum recover_result choose_segments(struct recovering *r, struct span *sp
     *span = (struct span){0};
     for (size_t i = 0; i < s->count; i++) {
         uint64_t seq = 0;
-        enum segment_state state = look_at(r, s->numbers[i], &seq);
+        uint64_t bytes = 0;
+        enum segment_state state = look_at(r, s->numbers[i], &seq, &bytes);
         if (state == SEGMENT_REFUSED) {
             return RECOVER_FAILED;
         }
@@ -497,7 +499,9 @@ static enum recover_result choose_segments(struct recovering *r, struct span *sp
         bool may_be_first = state == SEGMENT_USED && seq <= r->found->checkpoint;
         if (may_be_first || !span->any) {
             span->first = i;
+            span->bytes = 0;
         }
+        span->bytes += bytes;
         reaches = reaches || may_be_first;
         begins = begins || state == SEGMENT_USED;
         span->last = i;
@@ -528,6 +532,7 @@ static enum recover_result read_log(struct recovering *r, bool needs_all)
         return needs_all ? RECOVER_DAMAGED : RECOVER_CLEAN; /* `problem` tells of the checkpoint */
     }
     r->found->first_segment = r->segments.numbers[span.first];
+    r->total_bytes += span.bytes; /* of all at once: the time left is told from it */
     for (size_t i = span.first; i <= span.last; i++) {
         result = read_segment(r, r->segments.numbers[i], i == span.first, i < span.last || span.broken);
         if (result != RECOVER_CLEAN) {
@@ -669,12 +674,13 @@ static void settle_behind(struct recovering *r, struct settling *s, uint64_t end
     for (size_t i = 0; i < r->segments.count; i++) {
         uint64_t number = r->segments.numbers[i];
         uint64_t seq;
+        uint64_t bytes;
         char name[DISK_NAME_MAX];
         if (number <= end || s->error < 0) {
             continue;
         }
         log_name(number, name);
-        enum segment_state state = look_at(r, number, &seq);
+        enum segment_state state = look_at(r, number, &seq, &bytes);
         if (state == SEGMENT_REFUSED) {
             keep_error(s, -EIO); /* it could be read before; what is in it is not known now */
         } else if (state == SEGMENT_UNUSED) {

@@ -57,6 +57,39 @@ static void assert_says(const struct found *f, const char *words)
     cr_assert_not_null(strstr(f->recovery.problem, words), "\"%s\" does not say \"%s\"", f->recovery.problem, words);
 }
 
+/* --- how far it is --- */
+
+struct told {
+    struct found f; /* first: it is the sink's argument too */
+    unsigned times;
+    uint64_t bytes;
+    uint64_t of_bytes;
+};
+
+static void on_told(void *arg, uint64_t bytes, uint64_t of_bytes)
+{
+    struct told *t = arg;
+    cr_assert(bytes > t->bytes && bytes <= of_bytes, "%lu of %lu bytes", (unsigned long)bytes, (unsigned long)of_bytes);
+    cr_assert(t->times == 0 || of_bytes == t->of_bytes, "%lu bytes in all, and then %lu", (unsigned long)t->of_bytes,
+              (unsigned long)of_bytes);
+    t->bytes = bytes;
+    t->of_bytes = of_bytes;
+    t->times++;
+}
+
+/* Of the whole log from the first commit on: else there would never be any time left. */
+Test(recover, progress_is_of_all_segments)
+{
+    struct sim_disk disk;
+    struct told t = {.times = 0};
+    const struct recover_sink sink = {found_reset, found_part, found_commit, on_told, &t};
+    make_log(&disk, "x", 6);
+    cr_assert_eq(recover_read(&disk.disk, &sink, &t.f.recovery), RECOVER_CLEAN);
+    cr_assert_eq(t.times, 6);
+    cr_assert_eq(t.of_bytes, 3 * FILES_SEGMENT);
+    sim_disk_deinit(&disk);
+}
+
 /* --- what there is --- */
 
 Test(recover_read, of_an_empty_directory)
