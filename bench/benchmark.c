@@ -79,14 +79,21 @@ static int write_reports(const struct config *c, const struct row *rows, size_t 
     return fflush(stdout) != 0 ? -1 : err;
 }
 
+/* Whether any error was answered; the first of each target is said on standard error, as lines for programs leave it out. */
 static bool answered_errors(const struct config *c, const struct row *rows, size_t n)
 {
-    for (size_t i = 0; i < n * c->target_count; i++) {
-        if (rows[i / c->target_count].series[i % c->target_count].first_error[0] != '\0') {
-            return true;
+    bool any = false;
+    for (size_t t = 0; t < c->target_count; t++) {
+        const char *first = "";
+        for (size_t i = 0; i < n && first[0] == '\0'; i++) {
+            first = rows[i].series[t].first_error;
+        }
+        if (first[0] != '\0') {
+            fprintf(stderr, "txkv-benchmark: %s answered errors, the first: %s\n", c->targets[t].name, first);
+            any = true;
         }
     }
-    return false;
+    return any;
 }
 
 static int run(const struct config *c)
