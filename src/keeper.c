@@ -55,13 +55,16 @@ static int open_backup(struct keeper *k)
     char final[4200];
     struct stat st;
     backup_paths(k, partial, final, sizeof(partial));
-    if (mkdir(k->options->backup_dir, 0700) < 0 && errno != EEXIST) {
-        return -errno;
+    struct disk_dir all;
+    int rc = disk_dir_open(&all, k->options->backup_dir, true); /* where it is made, its own name is synced too */
+    disk_dir_close(&all);
+    if (rc < 0) {
+        return rc;
     }
     if (lstat(final, &st) == 0) {
         return -EEXIST;
     }
-    int rc = disk_dir_open(&k->backup, partial, true);
+    rc = disk_dir_open(&k->backup, partial, true);
     return rc < 0 ? rc : clear_backup(&k->backup.disk);
 }
 
