@@ -66,6 +66,7 @@ static void say_found(const struct recovery *found, const struct loading *l)
 static int open_alone(struct disk_dir *dir, const char *path)
 {
     long holder = 0;
+    char who[32];
     int rc = disk_dir_open(dir, path, true);
     if (rc < 0) {
         fprintf(stderr, "txkv-server: --data %s: %s\n", path, strerror(-rc));
@@ -73,7 +74,7 @@ static int open_alone(struct disk_dir *dir, const char *path)
     }
     rc = disk_dir_lock(dir, &holder);
     if (rc == -EWOULDBLOCK) {
-        fprintf(stderr, "txkv-server: --data %s: process %ld has it; one directory takes one server\n", path, holder);
+        fprintf(stderr, "txkv-server: --data %s: %s has it; one directory takes one server\n", path, disk_dir_holder(who, holder));
     } else if (rc < 0) {
         fprintf(stderr, "txkv-server: --data %s: it cannot be locked: %s\n", path, strerror(-rc));
     }

@@ -183,9 +183,17 @@ static long read_holder(int lock)
     return pread(lock, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
 }
 
+/* The directory itself is locked beside the file: that can be removed, by who takes it for a leftover, while its server runs.
+ * Where directories cannot be locked, over a network say, the file has to do. */
+static int lock_directory(int dir, int how)
+{
+    return flock(dir, how | LOCK_NB) < 0 && errno == EWOULDBLOCK ? -EWOULDBLOCK : 0;
+}
+
 int disk_dir_lock(struct disk_dir *d, long *holder)
 {
     char text[32];
+    *holder = 0;
     int lock = openat(d->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (lock < 0) {
         return -errno;
@@ -195,6 +203,10 @@ int disk_dir_lock(struct disk_dir *d, long *holder)
         *holder = read_holder(lock);
         close(lock);
         return rc;
+    }
+    if (lock_directory(d->dir, LOCK_EX) < 0) {
+        close(lock);
+        return -EWOULDBLOCK;
     }
     int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
     if (ftruncate(lock, 0) < 0 || pwrite(lock, text, (size_t)len, 0) != len) {
@@ -211,17 +223,34 @@ int disk_dir_lock(struct disk_dir *d, long *holder)
 /* There is no way to ask for a lock of this kind but to take it, here a shared one, for a moment. */
 int disk_dir_is_locked(struct disk_dir *d, long *holder)
 {
-    int lock = d->lock >= 0 ? -1 : openat(d->dir, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     *holder = 0;
-    if (lock < 0) {
+    if (d->lock >= 0) {
         return 0;
     }
-    int rc = flock(lock, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK ? -EWOULDBLOCK : 0;
-    if (rc < 0) {
-        *holder = read_holder(lock);
+    int lock = openat(d->dir, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (lock >= 0) {
+        int rc = flock(lock, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK ? -EWOULDBLOCK : 0;
+        if (rc < 0) {
+            *holder = read_holder(lock);
+        }
+        close(lock);
+        if (rc < 0) {
+            return rc;
+        }
     }
-    close(lock);
+    int rc = lock_directory(d->dir, LOCK_SH);
+    (void)flock(d->dir, LOCK_UN);
     return rc;
+}
+
+const char *disk_dir_holder(char text[32], long holder)
+{
+    if (holder > 0) {
+        snprintf(text, 32, "process %ld", holder);
+    } else {
+        snprintf(text, 32, "another process");
+    }
+    return text;
 }
 
 void disk_dir_close(struct disk_dir *d)

@@ -62,6 +62,9 @@ int disk_dir_lock(struct disk_dir *d, long *holder);
  * a lock that cannot be opened is taken by nobody. */
 int disk_dir_is_locked(struct disk_dir *d, long *holder);
 
+/* "process 123", or "another process" for 0. */
+const char *disk_dir_holder(char text[32], long holder);
+
 void disk_dir_close(struct disk_dir *d);
 
 #endif

@@ -136,9 +136,10 @@ static enum check_status give_up(struct disk_dir *dir, const char *path, const s
 static int take_alone(struct disk_dir *dir, const char *path)
 {
     long holder = 0;
+    char who[32];
     int rc = disk_dir_lock(dir, &holder);
     if (rc == -EWOULDBLOCK) {
-        fprintf(stderr, "txkv-check: %s: process %ld has it; stop the server first\n", path, holder);
+        fprintf(stderr, "txkv-check: %s: %s has it; stop the server first\n", path, disk_dir_holder(who, holder));
     } else if (rc < 0) {
         fprintf(stderr, "txkv-check: %s: it cannot be locked: %s\n", path, strerror(-rc));
     }

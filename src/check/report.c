@@ -186,10 +186,11 @@ enum check_status report_run(struct disk_dir *dir, const char *path)
     struct scans scans;
     struct reading r;
     long holder;
+    char who[32];
     enum check_status status = CHECK_NOT_READ;
     bool live = disk_dir_is_locked(dir, &holder) < 0;
     if (live) {
-        printf("a server is running on %s: process %ld\n", path, holder);
+        printf("a server is running on %s: %s\n", path, disk_dir_holder(who, holder));
     }
     int rc = scans_read(&scans, &dir->disk, live);
     if (rc < 0) {

@@ -74,6 +74,23 @@ static void another_name(void)
     server_stop(&s);
 }
 
+/* Who takes the lock for a leftover and removes it must not get two servers that write over each other. */
+static void lock_removed(void)
+{
+    struct server s;
+    server_start_on(&s, "data", NULL);
+    set_one(&s, "SET a 1");
+    CHECK(unlink(check_path("data/lock")) == 0, "unlink: %s", strerror(errno));
+    expect_data_refused(check_path("data"), "another process has it");
+    expect_data_refused(check_path("data"), "another process has it"); /* though there is a new file by now */
+    set_one(&s, "SET b 2");
+    server_kill(&s);
+    server_start_on(&s, "data", NULL);
+    get_one(&s, "GET a", "1");
+    get_one(&s, "GET b", "2");
+    server_stop(&s);
+}
+
 /* --- what is in it --- */
 
 /* Files whose name begins so; each must be for its owner alone. */
@@ -226,6 +243,7 @@ static void memory_only(void)
 static const struct check checks[] = {
     {"one owner", one_owner},
     {"another name", another_name},
+    {"lock removed", lock_removed},
     {"modes", modes},
     {"unknown format", unknown_format},
     {"file of another kind", file_of_another_kind},
