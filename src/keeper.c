@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +50,21 @@ static int clear_backup(struct disk *d)
     }
 }
 
+/* Another server with the same --backup-dir may be at a backup of that name. One that has ended meanwhile has given its directory
+ * its own name, or removed it: then what was opened is not there any more. */
+static int take_partial(const struct keeper *k, const char *partial)
+{
+    struct stat opened;
+    struct stat named;
+    if (flock(k->backup.dir, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        return -EEXIST;
+    }
+    if (fstat(k->backup.dir, &opened) < 0) {
+        return -errno;
+    }
+    return stat(partial, &named) == 0 && named.st_ino == opened.st_ino && named.st_dev == opened.st_dev ? 0 : -EEXIST;
+}
+
 static int open_backup(struct keeper *k)
 {
     char partial[4200];
@@ -65,7 +81,12 @@ static int open_backup(struct keeper *k)
         return -EEXIST;
     }
     rc = disk_dir_open(&k->backup, partial, true);
-    return rc < 0 ? rc : clear_backup(&k->backup.disk);
+    rc = rc < 0 ? rc : take_partial(k, partial);
+    if (rc < 0) {
+        disk_dir_close(&k->backup); /* nothing in it is ours to remove */
+        return rc;
+    }
+    return clear_backup(&k->backup.disk);
 }
 
 static int publish_backup(struct keeper *k)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -576,6 +577,28 @@ static void backup_that_was_not_finished(void)
     check_backup("b", 9, 10);
 }
 
+/* Two servers with one --backup-dir and one name: who comes second must not write into, or remove, what the first is writing. */
+static void backup_of_another_server(void)
+{
+    struct server s;
+    struct client c;
+    server_start(&s, "--backup-dir", check_path("backups"), NULL);
+    client_open(&c, &s);
+    write_range(&c, 0, 10);
+    CHECK(mkdir(check_path("backups"), 0700) == 0 && mkdir(check_path("backups/.b.partial"), 0700) == 0, "mkdir: %s", strerror(errno));
+    int other = open(check_path("backups/.b.partial"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int file = open(check_path("backups/.b.partial/checkpoint-000000000000000a"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(other >= 0 && file >= 0 && flock(other, LOCK_EX) == 0, "the other server's: %s", strerror(errno));
+    client_ask_start(&c, "BACKUP b", "ERR DISK there is a backup of that name");
+    CHECK(list("backups/.b.partial", "").count == 3, "the other server's backup was touched");
+    close(file);
+    close(other); /* it was killed */
+    client_ask(&c, "BACKUP b", "OK");
+    client_close(&c);
+    server_stop(&s);
+    check_backup("b", 9, 10);
+}
+
 static void backup_to_nowhere(void)
 {
     struct server s;
@@ -611,6 +634,7 @@ static const struct check checks[] = {
     {"backup, names", backup_names},
     {"backup that exists", backup_that_exists},
     {"backup that was not finished", backup_that_was_not_finished},
+    {"backup of another server", backup_of_another_server},
     {"backup to nowhere", backup_to_nowhere},
 };
 
