@@ -196,7 +196,7 @@ int committer_start(struct committer *c, uv_loop_t *loop)
     j->holds = c->options->sync == SYNC_COMMIT;
     j->durable = c->log.last;
     c->synced = c->log.synced;
-    c->segment = 0;
+    c->segment = c->log.number;
     c->made = c->log.number;
     c->marked = true;
     store_use_journal(&c->engine->store, j);

@@ -41,7 +41,7 @@ struct committer {
     int make_rc;
     uint64_t make_again_at;    /* loop time in ms, after a failure */
     uint64_t synced;           /* newest commit known to be on disk */
-    uint64_t segment;          /* number of the one being written */
+    uint64_t segment;          /* number of the one being written; before the first batch, of the last one there was */
     uint64_t log_bytes;        /* written since the last checkpoint began; the keeper takes off what that makes needless */
     uint64_t handed_ns;        /* uv_hrtime when the batch under way was handed over */
     uint64_t done_ns;          /* and when the last one was done */

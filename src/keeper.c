@@ -118,24 +118,35 @@ static void drop_backup(struct keeper *k)
 
 /* --- the thread --- */
 
-static int finish(struct keeper *k)
+/* Removes what nothing needs behind the newest checkpoints. It asks for no room. */
+static int trim(const struct keeper *k)
 {
-    int rc = checkpoint_finish(&k->file);
-    if (rc < 0 || k->for_backup) {
-        return rc < 0 ? rc : publish_backup(k);
-    }
     uint64_t oldest;
-    rc = checkpoint_trim(&k->data->disk, CHECKPOINTS_KEPT, &oldest);
+    int rc = checkpoint_trim(&k->data->disk, CHECKPOINTS_KEPT, &oldest);
     CRASH_POINT(checkpoint_trimmed);
     rc = rc < 0 ? rc : log_trim(&k->data->disk, k->segment, oldest);
     CRASH_POINT(log_trimmed);
     return rc;
 }
 
+static int finish(struct keeper *k)
+{
+    int rc = checkpoint_finish(&k->file);
+    if (k->for_backup) {
+        return rc < 0 ? rc : publish_backup(k);
+    }
+    k->made = rc == 0;
+    return rc < 0 ? rc : trim(k);
+}
+
 static void write_part(void *arg)
 {
     struct keeper *k = arg;
     k->rc = 0;
+    if (k->made) {
+        k->rc = trim(k);
+        return;
+    }
     if (k->first) {
         struct disk *d = k->for_backup ? &k->backup.disk : &k->data->disk;
         k->rc = k->for_backup ? open_backup(k) : 0;
@@ -161,6 +172,14 @@ static void wake(struct session *s, void *arg)
     tick_add(k->tick, s);
 }
 
+/* What could not be done. */
+static const char *failure(const struct keeper *k)
+{
+    return k->for_backup ? "the backup could not be written"
+           : k->made     ? "what the checkpoints make needless could not be removed"
+                         : "the checkpoint could not be written";
+}
+
 static void end_errand(struct keeper *k, int rc)
 {
     char text[128];
@@ -172,8 +191,7 @@ static void end_errand(struct keeper *k, int rc)
     if (rc == -EEXIST && errand->kind == ERRAND_BACKUP) {
         snprintf(text, sizeof(text), "there is a backup of that name; choose another one");
     } else if (rc < 0) {
-        snprintf(text, sizeof(text), "the %s could not be written: %s", errand->kind == ERRAND_BACKUP ? "backup" : "checkpoint",
-                 strerror(-rc));
+        snprintf(text, sizeof(text), "%s: %s", failure(k), strerror(-rc));
     }
     errand_done(errand, ERR_DISK, rc < 0 ? text : NULL, wake, k);
 }
@@ -185,9 +203,10 @@ static void end(struct keeper *k, int rc)
         checkpoint_abandon(&k->file);
         k->again_at = uv_now(k->worker.done.loop) + AGAIN_AFTER_MS;
         if (rc != -ECANCELED && rc != -EEXIST) {
-            fprintf(stderr, "txkv-server: a %s could not be written: %s\n", k->for_backup ? "backup" : "checkpoint", strerror(-rc));
+            fprintf(stderr, "txkv-server: %s: %s\n", failure(k), strerror(-rc));
         }
-    } else if (!k->for_backup) {
+    }
+    if (k->made) {
         k->checkpointed = k->seq;
         k->committer->log_bytes -= k->log_bytes;
     }
@@ -197,7 +216,9 @@ static void end(struct keeper *k, int rc)
         }
         disk_dir_close(&k->backup);
     }
-    store_walk_end(&k->engine->store);
+    if (k->state != KEEPER_TRIMMING) {
+        store_walk_end(&k->engine->store);
+    }
     buf_deinit(&k->part);
     k->state = KEEPER_IDLE;
     end_errand(k, rc);
@@ -207,7 +228,7 @@ static void on_part(void *arg)
 {
     struct keeper *k = arg;
     buf_deinit(&k->part);
-    if (k->rc < 0 || k->last) {
+    if (k->rc < 0 || k->last || k->state == KEEPER_TRIMMING) {
         end(k, k->rc);
     }
 }
@@ -222,20 +243,34 @@ static void begin(struct keeper *k, struct errand *errand)
     k->log_bytes = k->committer != NULL ? k->committer->log_bytes : 0;
     k->first = true;
     k->last = false;
+    k->made = false;
     k->unix_time = (uint64_t)time(NULL);
     store_walk_begin(&k->engine->store);
     k->state = KEEPER_WALKING;
 }
 
-/* Begins what is wanted. A checkpoint as of a commit that has one is done already. */
+/* There is a checkpoint as of this commit. What it makes needless may be there still: it could not be removed, or the server that
+ * made it was killed before that. */
+static void begin_trim(struct keeper *k, struct errand *errand)
+{
+    k->errand = errand;
+    k->for_backup = false;
+    k->made = true;
+    k->log_bytes = 0;
+    k->seq = k->checkpointed;
+    k->state = KEEPER_TRIMMING;
+    k->segment = k->committer->segment;
+}
+
+/* Begins what is wanted. */
 static void look_for_work(struct keeper *k)
 {
     struct errand *errand = engine_take_errand(k->engine);
     bool grown = k->committer != NULL && k->committer->log_bytes >= k->options->checkpoint_log_bytes &&
                  uv_now(k->worker.done.loop) >= k->again_at;
     if (errand != NULL && errand->kind == ERRAND_CHECKPOINT && k->engine->store.seq == k->checkpointed) {
-        k->errand = errand;
-        end_errand(k, 0);
+        begin_trim(k, errand);
+        worker_start(&k->worker);
     } else if (errand != NULL || grown) {
         begin(k, errand);
     }
@@ -287,10 +322,12 @@ bool keeper_pump(struct keeper *k)
             settle(k);
         }
         return false;
+    case KEEPER_TRIMMING:
+        return false;
     case KEEPER_IDLE:
     default:
         look_for_work(k);
-        return k->state != KEEPER_IDLE;
+        return k->state == KEEPER_WALKING;
     }
 }
 
@@ -311,7 +348,13 @@ void keeper_stop(struct keeper *k)
     if (k->state != KEEPER_IDLE) {
         end(k, -ECANCELED);
     }
-    if (k->data == NULL || k->engine->store.seq == k->checkpointed) {
+    if (k->data == NULL) {
+        return;
+    }
+    if (k->engine->store.seq == k->checkpointed) {
+        begin_trim(k, NULL);
+        write_part(k);
+        end(k, k->rc);
         return;
     }
     begin(k, NULL);

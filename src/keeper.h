@@ -1,6 +1,7 @@
 /* keeper: checkpoints and backups, made while the server serves.
  *
  *      idle --log growth, CHECKPOINT, BACKUP--> walking --all is written--> settling --the log is that far on disk--> idle
+ *        '--CHECKPOINT as of a commit that has one--> trimming --what nothing needs is removed--> idle
  *
  * The loop walks the data in steps (walk.h); a thread of its own writes what comes of it. A checkpoint gets its name only when
  * the log is on disk up to its commit, so that the older one and the log always lead to the same data. */
@@ -10,7 +11,7 @@
 #include "checkpoint.h"
 #include "committer.h"
 
-enum keeper_state { KEEPER_IDLE, KEEPER_WALKING, KEEPER_SETTLING };
+enum keeper_state { KEEPER_IDLE, KEEPER_WALKING, KEEPER_SETTLING, KEEPER_TRIMMING };
 
 struct keeper {
     struct engine *engine;       /* borrowed, all of them */
@@ -32,6 +33,7 @@ struct keeper {
     struct buf part;
     bool first;                  /* part of the file */
     bool last;
+    bool made;                   /* the checkpoint is there; what it makes needless is left to be removed */
     uint64_t unix_time;
     uint64_t segment;            /* being written by the log; those before may go */
     int rc;

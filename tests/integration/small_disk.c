@@ -82,3 +82,18 @@ void small_disk_free(void)
         check_broken("filler: %s", strerror(errno));
     }
 }
+
+/* In the namespace that it is mounted in, what a mount stands on cannot be removed. */
+void small_disk_pin(const char *path)
+{
+    if (mount(path, path, NULL, MS_BIND, NULL) < 0) {
+        check_broken("%s: %s", path, strerror(errno));
+    }
+}
+
+void small_disk_unpin(const char *path)
+{
+    if (umount(path) < 0) {
+        check_broken("%s: %s", path, strerror(errno));
+    }
+}

@@ -14,4 +14,8 @@ void small_disk_protect(void);
 void small_disk_fill(size_t left);
 void small_disk_free(void);
 
+/* A file that cannot be removed (EBUSY), and that can be again. */
+void small_disk_pin(const char *path);
+void small_disk_unpin(const char *path);
+
 #endif

@@ -321,6 +321,41 @@ static void old_segments_go(void)
     server_stop(&s);
 }
 
+/* Killed when the checkpoint had its name and before that was removed: there is no new commit, and a CHECKPOINT or a stop removes it. */
+static void old_segments_go_later(void)
+{
+    for (int stops = 0; stops < 2; stops++) {
+        struct server s;
+        struct client c;
+        char segment[300];
+        const char *name = stops ? "stops" : "asks";
+        const char *kept = check_path(stops ? "kept-1" : "kept-0");
+        server_start_on(&s, name, NO_GROWTH, SMALL, NULL);
+        client_open(&c, &s);
+        write_range(&c, 0, 500);
+        client_ask(&c, "CHECKPOINT", "OK");
+        write_range(&c, 500, 1000);
+        snprintf(segment, sizeof(segment), "%s/log-%016x", check_path(name), 1);
+        CHECK(link(segment, kept) == 0, "%s: %s", segment, strerror(errno));
+        client_ask(&c, "CHECKPOINT", "OK");
+        CHECK(access(segment, F_OK) < 0, "%s is there behind two checkpoints", segment);
+        client_close(&c);
+        server_kill(&s);
+        CHECK(rename(kept, segment) == 0, "%s: %s", segment, strerror(errno));
+        server_start_on(&s, name, NO_GROWTH, SMALL, NULL);
+        expect_moment(&s, 999);
+        CHECK(access(segment, F_OK) == 0, "the start has removed it; then this check shows nothing");
+        client_open(&c, &s);
+        if (!stops) {
+            client_ask(&c, "CHECKPOINT", "OK");
+            CHECK(access(segment, F_OK) < 0, "CHECKPOINT leaves a segment that nothing needs");
+        }
+        client_close(&c);
+        server_stop(&s);
+        CHECK(access(segment, F_OK) < 0, "a stop leaves a segment that nothing needs");
+    }
+}
+
 static bool has_newer(void *arg)
 {
     const struct files *before = arg;
@@ -625,6 +660,7 @@ static const struct check checks[] = {
     {"--sync interval and none", other_modes},
     {"asked for", asked_for},
     {"old segments go", old_segments_go},
+    {"old segments go later", old_segments_go_later},
     {"log growth", log_growth},
     {"damaged", damaged},
     {"stopped meanwhile", stopped_meanwhile},

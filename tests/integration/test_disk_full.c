@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "server_fixture.h"
@@ -115,8 +116,9 @@ static void fill_and_heal(int times)
         check_all_there(&f);
         small_disk_free();
         check_until(takes_writes, &f, HEAL_MS, "writes are taken after there is space again");
-        client_ask(&f.client, "CHECKPOINT", "OK"); /* so that the log before goes */
         client_ask(&f.client, "CHECKPOINT", "OK");
+        CHECK(set_next(&f), "there is room, and a write was refused");
+        client_ask(&f.client, "CHECKPOINT", "OK"); /* a second one, of a later commit: the log before the first goes */
         if (f.acknowledged > 100) {
             client_ask(&f.client, "FLUSH", "OK");
             f.acknowledged = 0;
@@ -201,11 +203,58 @@ static void stop_and_start(void)
     server_stop(&f.server);
 }
 
+/* A commit that needs no further key; false where there is no room for it. */
+static bool set_again(struct fixture *f)
+{
+    f->acknowledged--;
+    bool done = set_next(f);
+    f->acknowledged += !done;
+    return done;
+}
+
+/* What a checkpoint that is there makes needless could not be removed. To remove it later takes no commit, which there is no room for,
+ * and no room for another checkpoint; it is all that keeps the disk full. */
+static void of_its_own_log(void)
+{
+    struct fixture f = {.acknowledged = 0};
+    small_disk_mount(DISK_BYTES);
+    start(&f);
+    const char *oldest = check_path("disk/data/log-0000000000000001");
+    CHECK(set_next(&f), "there is room, and a write was refused");
+    for (int i = 0; i < 60; i++) {
+        CHECK(set_again(&f), "there is room, and a write was refused");
+        if (i == 40) {
+            client_ask(&f.client, "CHECKPOINT", "OK");
+        }
+    }
+    server_wait_idle(&f.server);
+    small_disk_fill((size_t)60 << 10); /* for a checkpoint, not for a segment */
+    while (set_again(&f)) {
+    }
+    small_disk_pin(oldest);
+    client_ask_start(&f.client, "CHECKPOINT", "ERR DISK what the checkpoints make needless could not be removed: ");
+    expect_said(&f, "what the checkpoints make needless could not be removed: ");
+    small_disk_fill(0);
+    small_disk_unpin(oldest);
+    CHECK(!set_again(&f), "there is no room, and a write was taken");
+    client_ask(&f.client, "CHECKPOINT", "OK");
+    CHECK(access(oldest, F_OK) < 0, "a CHECKPOINT of the same commit leaves what the one before could not remove");
+    check_until(takes_writes, &f, HEAL_MS, "writes are taken after the log has gone that nothing needs");
+    check_all_there(&f);
+    client_close(&f.client);
+    server_kill(&f.server);
+    start(&f);
+    check_all_there(&f);
+    client_close(&f.client);
+    server_stop(&f.server);
+}
+
 static const struct check checks[] = {
     {"full, and healed", once},
     {"soak: full, and healed, 20 times", twenty_times},
     {"during a checkpoint", during_a_checkpoint},
     {"stop and start", stop_and_start},
+    {"of its own log", of_its_own_log},
 };
 
 CHECK_MAIN(checks)
