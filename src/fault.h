@@ -31,6 +31,7 @@
     X(checkpoint_blurred, "a checkpoint holds what each key has when its turn comes")                                  \
     X(segment_deleted_early, "segments of the log go although the older checkpoint needs them")                        \
     X(sync_tried_again, "a sync that failed is tried again, and believed")                                             \
+    X(looked_at_once, "txkv-check takes what it finds beside a server for what stays")                                 \
     X(space_not_noticed, "a full disk is full for ever")                                                               \
     X(time_ignored, "a key is there although its time has passed")                                                      \
     X(end_not_validated, "COMMIT does not see that the time of a key that was read has passed")                        \

@@ -65,20 +65,26 @@ static void names_add(struct recovering *r, struct names *names, uint64_t number
     names->numbers[names->count++] = number;
 }
 
-static void on_name(void *arg, const char *name)
+static void on_checkpoint(void *arg, const char *name)
 {
     struct recovering *r = arg;
     uint64_t seq;
     if (checkpoint_seq(name, &seq)) {
         names_add(r, &r->checkpoints, seq);
-    } else if (log_number(name) > 0) {
+    }
+}
+
+static void on_segment(void *arg, const char *name)
+{
+    struct recovering *r = arg;
+    if (log_number(name) > 0) {
         names_add(r, &r->segments, log_number(name));
     }
 }
 
-static int list_names(struct recovering *r)
+static int list_names(struct recovering *r, struct names *names, void (*visit)(void *arg, const char *name))
 {
-    int rc = r->disk->ops->list(r->disk, on_name, r);
+    int rc = r->disk->ops->list(r->disk, visit, r);
     if (rc == 0 && r->out_of_memory) {
         rc = -ENOMEM;
     }
@@ -86,11 +92,8 @@ static int list_names(struct recovering *r)
         say(r->found, "the directory cannot be listed: %s", strerror(-rc));
         return rc;
     }
-    struct names *all[] = {&r->checkpoints, &r->segments};
-    for (size_t i = 0; i < 2; i++) {
-        if (all[i]->count > 1) {
-            qsort(all[i]->numbers, all[i]->count, sizeof(uint64_t), compare);
-        }
+    if (names->count > 1) {
+        qsort(names->numbers, names->count, sizeof(uint64_t), compare);
     }
     return 0;
 }
@@ -426,7 +429,7 @@ end:
     return result;
 }
 
-enum segment_state { SEGMENT_UNUSED, SEGMENT_USED, SEGMENT_BAD, SEGMENT_REFUSED };
+enum segment_state { SEGMENT_UNUSED, SEGMENT_USED, SEGMENT_BAD, SEGMENT_REFUSED, SEGMENT_GONE };
 
 /* What a segment's header says; without reading more of it. *bytes: its size. */
 static enum segment_state look_at(struct recovering *r, uint64_t number, uint64_t *seq, uint64_t *bytes)
@@ -438,9 +441,10 @@ static enum segment_state look_at(struct recovering *r, uint64_t number, uint64_
     enum segment_state state = SEGMENT_BAD;
     log_name(number, name);
     if (reader_open(&reader, r->disk, name) < 0) {
+        state = reader.file < 0 && reader.error == -ENOENT ? SEGMENT_GONE : SEGMENT_REFUSED;
         failed(r, &reader);
         reader_close(&reader);
-        return SEGMENT_REFUSED;
+        return state;
     }
     if (reader_have(&reader, FILE_HEADER_BYTES)) {
         switch (file_header_read(&header, reader_bytes(&reader), &version)) {
@@ -479,32 +483,29 @@ struct span {
     bool broken; /* behind the last one, one is missing */
 };
 
-/* Which segments are to be read. Those made ahead stand behind those in use. */
+/* Which segments are to be read: from the newest one that begins at or before the checkpoint. Those made ahead stand behind those in
+ * use. Nothing needs what stands before: a server beside may be removing it. */
 static enum recover_result choose_segments(struct recovering *r, struct span *span)
 {
     struct names *s = &r->segments;
     bool reaches = false; /* one begins at or before the checkpoint */
     bool begins = false;  /* one has a header */
     *span = (struct span){0};
-    for (size_t i = 0; i < s->count; i++) {
+    for (size_t i = s->count; i > 0; i--) {
         uint64_t seq = 0;
         uint64_t bytes = 0;
-        enum segment_state state = look_at(r, s->numbers[i], &seq, &bytes);
-        if (state == SEGMENT_REFUSED) {
+        enum segment_state state = look_at(r, s->numbers[i - 1], &seq, &bytes);
+        if (state == SEGMENT_REFUSED || (state == SEGMENT_GONE && !reaches)) {
             return RECOVER_FAILED;
         }
-        if (state == SEGMENT_UNUSED) {
+        if (state == SEGMENT_UNUSED || reaches) {
             continue;
         }
-        bool may_be_first = state == SEGMENT_USED && seq <= r->found->checkpoint;
-        if (may_be_first || !span->any) {
-            span->first = i;
-            span->bytes = 0;
-        }
-        span->bytes += bytes;
-        reaches = reaches || may_be_first;
+        reaches = state == SEGMENT_USED && seq <= r->found->checkpoint;
         begins = begins || state == SEGMENT_USED;
-        span->last = i;
+        span->first = i - 1;
+        span->last = span->any ? span->last : i - 1;
+        span->bytes += bytes;
         span->any = true;
     }
     if (begins && !reaches) {
@@ -560,17 +561,25 @@ static enum recover_result judge_reach(struct recovery *found, enum recover_resu
     return RECOVER_DAMAGED;
 }
 
+/* The segments are listed when the checkpoint has been read, which may take a while: beside a server the log has gone on by then, and
+ * what was needed before has not. */
+static enum recover_result read_all(struct recovering *r)
+{
+    if (list_names(r, &r->checkpoints, on_checkpoint) < 0) {
+        return RECOVER_FAILED;
+    }
+    enum recover_result result = read_newest_checkpoint(r);
+    if (result == RECOVER_FAILED || list_names(r, &r->segments, on_segment) < 0) {
+        return RECOVER_FAILED;
+    }
+    return judge_reach(r->found, read_log(r, result == RECOVER_DAMAGED));
+}
+
 enum recover_result recover_read(struct disk *d, const struct recover_sink *sink, struct recovery *found)
 {
     *found = (struct recovery){0};
     struct recovering r = {.disk = d, .sink = sink, .found = found};
-    enum recover_result result = RECOVER_FAILED;
-    if (list_names(&r) == 0) {
-        result = read_newest_checkpoint(&r);
-        if (result != RECOVER_FAILED) {
-            result = judge_reach(found, read_log(&r, result == RECOVER_DAMAGED));
-        }
-    }
+    enum recover_result result = read_all(&r);
     free(r.checkpoints.numbers);
     free(r.segments.numbers);
     return result;
@@ -700,7 +709,7 @@ int recover_settle(struct disk *d, const struct recovery *found, struct log *log
     struct settling s = {.disk = d, .found = found};
     bool behind = found->last < found->checkpoint; /* nothing of the log is needed, and it cannot be continued */
     uint64_t highest = 0;
-    keep_error(&s, list_names(&r));
+    keep_error(&s, list_names(&r, &r.segments, on_segment));
     if (s.error == 0 && r.segments.count > 0) {
         highest = r.segments.numbers[r.segments.count - 1];
     }
@@ -722,7 +731,6 @@ int recover_settle(struct disk *d, const struct recovery *found, struct log *log
     uint64_t last = behind ? found->checkpoint : found->last;
     *log = (struct log){.disk = d, .id = found->id, .file = -1, .number = number, .chain = behind ? 0 : found->chain,
                         .last = last, .synced = last, .segment_bytes = log->segment_bytes};
-    free(r.checkpoints.numbers);
     free(r.segments.numbers);
     return s.error;
 }

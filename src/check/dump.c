@@ -82,7 +82,8 @@ static enum check_status read_and_write(struct disk_dir *dir, struct replay *rep
 {
     const struct recover_sink sink = {on_reset, on_payload, on_payload, NULL, replay};
     struct reading r;
-    reading_run(&r, dir, &sink);
+    long holder;
+    reading_run(&r, &dir->disk, disk_dir_is_locked(dir, &holder) < 0, &sink);
     enum check_status status = report_verdict(&r, NULL, stderr);
     if (status == CHECK_NOT_READ) {
         return status;

@@ -10,6 +10,17 @@
 #include "repair.h"
 #include "report.h"
 
+static enum check_status verify(struct disk_dir *dir, const char *path)
+{
+    long holder;
+    char who[32];
+    bool live = disk_dir_is_locked(dir, &holder) < 0;
+    if (live) {
+        printf("a server is running on %s: %s\n", path, disk_dir_holder(who, holder));
+    }
+    return report_run(&dir->disk, path, live, stdout);
+}
+
 static enum check_status run(const struct check_options *o)
 {
     struct disk_dir dir;
@@ -29,7 +40,7 @@ static enum check_status run(const struct check_options *o)
         break;
     case CHECK_VERIFY:
     default:
-        status = report_run(&dir, o->path);
+        status = verify(&dir, o->path);
         break;
     }
     disk_dir_close(&dir);

@@ -7,15 +7,15 @@
 struct reading {
     struct recovery found;
     enum recover_result result;
-    bool live;   /* a server has the directory */
-    long holder; /* its process; 0 where that cannot be read */
+    bool live;      /* a server has the directory */
+    bool overtaken; /* it has changed what was being read each time: the result says nothing */
 };
 
-/* Reads all into sink. While a server runs, files change and go between one look and the next: what is not clean is read again
- * until it stays as it is. */
-void reading_run(struct reading *r, struct disk_dir *dir, const struct recover_sink *sink);
+/* Reads all into sink. live: a server is running on it. Then files change and go between one look and the next, and what is not
+ * clean is read again until it stays as it is, so many times at most. */
+void reading_run(struct reading *r, struct disk *d, bool live, const struct recover_sink *sink);
 
 /* Reads, and keeps nothing. */
-void reading_verify(struct reading *r, struct disk_dir *dir);
+void reading_verify(struct reading *r, struct disk *d, bool live);
 
 #endif

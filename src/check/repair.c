@@ -97,7 +97,7 @@ static int put_others_aside(struct disk_dir *dir)
     struct scans scans;
     struct reading r;
     int rc = scans_read(&scans, &dir->disk, false);
-    reading_verify(&r, dir);
+    reading_verify(&r, &dir->disk, false);
     for (size_t i = 0; i < scans.count && rc == 0 && r.result == RECOVER_CLEAN; i++) {
         bool is_needed = scans.all[i].kind == SCAN_SEGMENT && scans.all[i].number >= r.found.first_segment && r.found.first_segment > 0;
         if (scans.all[i].state == SCAN_BAD && !is_needed) {
@@ -121,7 +121,7 @@ static enum check_status give_up(struct disk_dir *dir, const char *path, const s
         return CHECK_NOT_READ;
     }
     rc = scans_read(&scans, &dir->disk, false);
-    reading_verify(&after, dir);
+    reading_verify(&after, &dir->disk, false);
     if (loss->bytes > 0 || found->damaged_count > 0) {
         printf("what was given up is kept in saved-*\n");
     }
@@ -160,9 +160,8 @@ enum check_status repair_run(struct disk_dir *dir, const char *path)
         scans_free(&scans);
         return CHECK_NOT_READ;
     }
-    reading_verify(&r, dir);
+    reading_verify(&r, &dir->disk, false);
     const struct scan *other = r.result == RECOVER_CLEAN ? report_other_damage(&scans, &r) : NULL;
-    r.live = false; /* the lock is this process's own */
     enum check_status status = report_verdict(&r, other, stdout);
     if (status == CHECK_CLEAN) {
         printf("nothing to repair, nothing was changed\n");

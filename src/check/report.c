@@ -7,7 +7,7 @@
 
 /* --- files --- */
 
-static void print_header(const struct scan *s)
+static void print_header(const struct scan *s, FILE *to)
 {
     char text[32] = "an unknown time";
     time_t seconds = (time_t)s->header.time;
@@ -15,56 +15,56 @@ static void print_header(const struct scan *s)
     if (gmtime_r(&seconds, &tm) != NULL) {
         strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm);
     }
-    printf(", format %" PRIu32 ", directory %016" PRIx64 ", begun %s", s->version, s->header.id, text);
+    fprintf(to, ", format %" PRIu32 ", directory %016" PRIx64 ", begun %s", s->version, s->header.id, text);
 }
 
-static void print_checkpoint(const struct scan *s)
+static void print_checkpoint(const struct scan *s, FILE *to)
 {
     if (s->used > 0) {
-        print_header(s);
-        printf("\n    as of commit %" PRIu64 ": %" PRIu64 " parts, %" PRIu64 " keys, %" PRIu64 " outcomes; %" PRIu64 " bytes", s->number,
+        print_header(s, to);
+        fprintf(to, "\n    as of commit %" PRIu64 ": %" PRIu64 " parts, %" PRIu64 " keys, %" PRIu64 " outcomes; %" PRIu64 " bytes", s->number,
                s->parts, s->puts, s->outcomes, s->size);
     } else {
-        printf(", %" PRIu64 " bytes", s->size);
+        fprintf(to, ", %" PRIu64 " bytes", s->size);
     }
 }
 
-static void print_segment(const struct scan *s)
+static void print_segment(const struct scan *s, FILE *to)
 {
     if (s->state == SCAN_UNUSED) {
-        printf(", made ahead and not used yet, %" PRIu64 " bytes", s->size);
+        fprintf(to, ", made ahead and not used yet, %" PRIu64 " bytes", s->size);
         return;
     }
     if (s->used == 0) {
-        printf(", %" PRIu64 " bytes", s->size);
+        fprintf(to, ", %" PRIu64 " bytes", s->size);
         return;
     }
-    print_header(s);
+    print_header(s, to);
     if (s->commits > 0) {
-        printf("\n    commits %" PRIu64 " to %" PRIu64 ": ", s->header.seq + 1, s->last);
+        fprintf(to, "\n    commits %" PRIu64 " to %" PRIu64 ": ", s->header.seq + 1, s->last);
     } else {
-        printf("\n    behind commit %" PRIu64 ": ", s->header.seq);
+        fprintf(to, "\n    behind commit %" PRIu64 ": ", s->header.seq);
     }
-    printf("%" PRIu64 " commits, %" PRIu64 " markers; %" PRIu64 " puts, %" PRIu64 " deletes, %" PRIu64 " flushes, %" PRIu64
+    fprintf(to, "%" PRIu64 " commits, %" PRIu64 " markers; %" PRIu64 " puts, %" PRIu64 " deletes, %" PRIu64 " flushes, %" PRIu64
            " outcomes; %" PRIu64 " of %" PRIu64 " bytes used", s->commits, s->markers, s->puts, s->deletes, s->flushes, s->outcomes,
            s->used + s->behind, s->size);
 }
 
-static void print_problem(const struct scan *s)
+static void print_problem(const struct scan *s, FILE *to)
 {
     switch (s->state) {
     case SCAN_BAD:
-        printf("    byte %" PRIu64 ": %s", s->bad_at, s->problem);
+        fprintf(to, "    byte %" PRIu64 ": %s", s->bad_at, s->problem);
         if (s->kind == SCAN_SEGMENT && s->used > 0) {
-            printf(", where commit %" PRIu64 " should be", s->last + 1);
+            fprintf(to, ", where commit %" PRIu64 " should be", s->last + 1);
         }
-        printf("; %" PRIu64 " bytes from there on\n", s->behind);
+        fprintf(to, "; %" PRIu64 " bytes from there on\n", s->behind);
         break;
     case SCAN_UNKNOWN:
-        printf("    byte 8: %s\n", s->problem);
+        fprintf(to, "    byte 8: %s\n", s->problem);
         break;
     case SCAN_NOT_READ:
-        printf("    byte %" PRIu64 ": cannot be read: %s\n", s->bad_at, strerror(-s->error));
+        fprintf(to, "    byte %" PRIu64 ": cannot be read: %s\n", s->bad_at, strerror(-s->error));
         break;
     case SCAN_WHOLE:
     case SCAN_UNUSED:
@@ -74,7 +74,7 @@ static void print_problem(const struct scan *s)
     }
 }
 
-static void print_file(const struct scan *s)
+static void print_file(const struct scan *s, FILE *to)
 {
     static const char *const kinds[] = {
         [SCAN_CHECKPOINT] = "checkpoint", [SCAN_SEGMENT] = "segment of the log", [SCAN_SAVED] = "put aside by a start or a repair",
@@ -82,24 +82,24 @@ static void print_file(const struct scan *s)
     if (s->kind == SCAN_LOCK || s->state == SCAN_GONE) {
         return;
     }
-    printf("%s: %s", s->name, kinds[s->kind]);
+    fprintf(to, "%s: %s", s->name, kinds[s->kind]);
     switch (s->kind) {
     case SCAN_CHECKPOINT:
-        print_checkpoint(s);
+        print_checkpoint(s, to);
         break;
     case SCAN_SEGMENT:
-        print_segment(s);
+        print_segment(s, to);
         break;
     case SCAN_SAVED:
     case SCAN_UNFINISHED:
     case SCAN_LOCK:
     case SCAN_OTHER:
     default:
-        printf(", %" PRIu64 " bytes", s->size);
+        fprintf(to, ", %" PRIu64 " bytes", s->size);
         break;
     }
-    printf("\n");
-    print_problem(s);
+    fprintf(to, "\n");
+    print_problem(s, to);
 }
 
 /* --- summing up --- */
@@ -129,6 +129,10 @@ static void print_state(const struct recovery *found, FILE *to)
 enum check_status report_verdict(const struct reading *r, const struct scan *other, FILE *to)
 {
     const struct recovery *found = &r->found;
+    if (r->overtaken) {
+        fprintf(to, "not read: the server changes the files faster than they can be read; this says nothing of the data, a BACKUP can be read\n");
+        return CHECK_NOT_READ;
+    }
     switch (r->result) {
     case RECOVER_FAILED:
         fprintf(to, "not read: %s\n", found->problem);
@@ -181,28 +185,25 @@ static bool is_unreadable(const struct scans *scans)
     return unreadable;
 }
 
-enum check_status report_run(struct disk_dir *dir, const char *path)
+enum check_status report_run(struct disk *d, const char *path, bool live, FILE *to)
 {
     struct scans scans;
     struct reading r;
-    long holder;
-    char who[32];
     enum check_status status = CHECK_NOT_READ;
-    bool live = disk_dir_is_locked(dir, &holder) < 0;
-    if (live) {
-        printf("a server is running on %s: %s\n", path, disk_dir_holder(who, holder));
-    }
-    int rc = scans_read(&scans, &dir->disk, live);
+    int rc = scans_read(&scans, d, live);
     if (rc < 0) {
         fprintf(stderr, "txkv-check: %s: %s\n", path, strerror(-rc));
     } else if (!is_data(&scans)) {
         fprintf(stderr, "txkv-check: %s: there is no data of txkv's in it\n", path);
     } else {
-        for (size_t i = 0; i < scans.count; i++) {
-            print_file(&scans.all[i]);
+        reading_verify(&r, d, live);
+        if (live) {
+            scans_look_again(&scans, d);
         }
-        reading_verify(&r, dir);
-        status = report_verdict(&r, report_other_damage(&scans, &r), stdout);
+        for (size_t i = 0; i < scans.count; i++) {
+            print_file(&scans.all[i], to);
+        }
+        status = report_verdict(&r, report_other_damage(&scans, &r), to);
         status = is_unreadable(&scans) ? CHECK_NOT_READ : status;
     }
     scans_free(&scans);

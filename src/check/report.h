@@ -8,8 +8,8 @@
 #include "reading.h"
 #include "scan.h"
 
-/* Verifies, prints a line for each file and one that sums up. */
-enum check_status report_run(struct disk_dir *dir, const char *path);
+/* Verifies, prints a line for each file and one that sums up. live: a server is running on it. path: for messages. */
+enum check_status report_run(struct disk *d, const char *path, bool live, FILE *to);
 
 /* The one line on what recovery made of it; other: a file with damage that recovery does not need, NULL for none. */
 enum check_status report_verdict(const struct reading *r, const struct scan *other, FILE *to);

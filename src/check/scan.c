@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "checkpoint.h"
+#include "fault.h"
 #include "le.h"
 #include "log.h"
 #include "reader.h"
@@ -216,7 +217,7 @@ static void on_name(void *arg, const char *name)
 
 static void scan_until_it_stays(struct scan *s, struct disk *d)
 {
-    for (int looks = 0; s->state == SCAN_BAD && looks < LOOKS_MAX; looks++) {
+    for (int looks = 0; s->state == SCAN_BAD && looks < LOOKS_MAX && !FAULT(looked_at_once); looks++) {
         struct scan before = *s;
         scan_file(s, d, before.name);
         if (s->state == SCAN_BAD && s->bad_at == before.bad_at && s->behind == before.behind) {
@@ -254,6 +255,13 @@ int scans_read(struct scans *s, struct disk *d, bool live)
         qsort(s->all, s->count, sizeof(*s->all), compare);
     }
     return 0;
+}
+
+void scans_look_again(struct scans *s, struct disk *d)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        scan_until_it_stays(&s->all[i], d);
+    }
 }
 
 void scans_free(struct scans *s)

@@ -59,6 +59,10 @@ struct scans {
 /* Reads all files. live: a server may be writing, so a place that is not valid is looked at again until it stays as it is.
  * 0 or a negative errno; scans_free is due in any case. */
 int scans_read(struct scans *s, struct disk *d, bool live);
+
+/* Beside a server, when recovery has read the directory: what was being written when it was scanned is whole by now. */
+void scans_look_again(struct scans *s, struct disk *d);
+
 void scans_free(struct scans *s);
 
 #endif

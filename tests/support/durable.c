@@ -57,26 +57,39 @@ static struct replay *replay_into(struct store *st)
     return &replay;
 }
 
-static enum recover_result read_into(struct store *st, struct disk *disk, struct recovery *found)
+static enum recover_result read_disk(void *disk, const struct recover_sink *sink, struct recovery *found)
+{
+    return recover_read(disk, sink, found);
+}
+
+static enum recover_result read_into(struct store *st,
+                                     enum recover_result (*read)(void *arg, const struct recover_sink *sink, struct recovery *found),
+                                     void *arg, struct recovery *found)
 {
     struct replay *replay = replay_into(st);
     const struct recover_sink sink = {on_reset, on_payload, on_payload, NULL, replay};
-    enum recover_result result = recover_read(disk, &sink, found);
+    enum recover_result result = read(arg, &sink, found);
     if (replay_finish(replay) < 0) {
         must(NULL);
     }
     return result;
 }
 
-struct durable_look durable_look(struct sim_disk *disk, const struct past *past)
+struct durable_look durable_look_by(enum recover_result (*read)(void *arg, const struct recover_sink *sink, struct recovery *found),
+                                    void *arg, const struct past *past)
 {
     struct durable_look look = {0};
     struct store st;
     store_make(&st);
-    look.result = read_into(&st, &disk->disk, &look.found);
+    look.result = read_into(&st, read, arg, &look.found);
     look.right = past_is_at(past, &st, look.found.last);
     store_deinit(&st);
     return look;
+}
+
+struct durable_look durable_look(struct sim_disk *disk, const struct past *past)
+{
+    return durable_look_by(read_disk, &disk->disk, past);
 }
 
 /* --- life and death --- */
@@ -144,7 +157,7 @@ static bool start(struct durable *d, bool repair)
     assert(!d->up);
     store_make(&d->store);
     d->disk->label = DURABLE_READ;
-    d->result = read_into(&d->store, &d->disk->disk, &d->found);
+    d->result = read_into(&d->store, read_disk, &d->disk->disk, &d->found);
     bool taken = d->result == RECOVER_CLEAN || d->result == RECOVER_TORN || (d->result == RECOVER_DAMAGED && repair);
     d->failures[DURABLE_READ] += d->result == RECOVER_FAILED;
     /* Where a log that ends before the checkpoint is given up, the checkpoint counts. */

@@ -106,4 +106,8 @@ struct durable_look {
 
 struct durable_look durable_look(struct sim_disk *disk, const struct past *past);
 
+/* The same by another way of reading than recover_read. */
+struct durable_look durable_look_by(enum recover_result (*read)(void *arg, const struct recover_sink *sink, struct recovery *found),
+                                    void *arg, const struct past *past);
+
 #endif
