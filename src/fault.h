@@ -29,6 +29,7 @@
     X(checksum_not_checked, "what a file holds is believed whatever its checks say")                                   \
     X(chain_not_checked, "a record is believed wherever it stands")                                                    \
     X(checkpoint_blurred, "a checkpoint holds what each key has when its turn comes")                                  \
+    X(backup_named_early, "a backup has its name before it is whole")                                                  \
     X(segment_deleted_early, "segments of the log go although the older checkpoint needs them")                        \
     X(sync_tried_again, "a sync that failed is tried again, and believed")                                             \
     X(looked_at_once, "txkv-check takes what it finds beside a server for what stays")                                 \

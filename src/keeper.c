@@ -23,6 +23,9 @@ static void backup_paths(const struct keeper *k, char *partial, char *final, siz
 {
     snprintf(partial, size, "%s/.%s.partial", k->options->backup_dir, k->errand->name);
     snprintf(final, size, "%s/%s", k->options->backup_dir, k->errand->name);
+    if (FAULT(backup_named_early)) {
+        snprintf(partial, size, "%s", final);
+    }
 }
 
 static void find_checkpoint(void *arg, const char *name)
@@ -94,7 +97,7 @@ static int publish_backup(struct keeper *k)
     char partial[4200];
     char final[4200];
     backup_paths(k, partial, final, sizeof(partial));
-    if (renameat2(AT_FDCWD, partial, AT_FDCWD, final, RENAME_NOREPLACE) < 0) {
+    if (!FAULT(backup_named_early) && renameat2(AT_FDCWD, partial, AT_FDCWD, final, RENAME_NOREPLACE) < 0) {
         return -errno;
     }
     int dir = open(k->options->backup_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

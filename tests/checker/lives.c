@@ -24,12 +24,17 @@
 #define BULK_KEYS 400       /* data that the history does not know, for checkpoints of several parts */
 #define BULK_BYTES 15000    /* of a value of it, below --value-max */
 #define LAST_TRANSACTIONS 200
+#define BACKUP_PERCENT 25   /* of what is asked for beside the workload; the others are checkpoints */
+#define BACKUP_NAME "b"
 
 static const char *const point_names[CRASH_COUNT] = {
 #define X(name) #name,
     CRASH_TABLE(X)
 #undef X
 };
+
+/* At most one in each life. A backup is what a transaction has read between the sending of BACKUP and its answer. */
+enum backup { BACKUP_NONE, BACKUP_ASKED, BACKUP_DONE };
 
 struct lives {
     const struct lives_options *o;
@@ -38,6 +43,7 @@ struct lives {
     struct rng rng;
     char directory[256];
     char data[300];
+    char backups[300];
     struct server_process server;
     struct workload_watch alarm;   /* a timer: kill it */
     struct workload_watch control; /* a connection of ours */
@@ -46,6 +52,14 @@ struct lives {
     uint64_t ended_at_start;       /* of them, before it listened */
     uint64_t starts_ended;         /* killed from outside while it started */
     uint64_t checkpoints;          /* CHECKPOINTs that were answered */
+    enum backup backup;            /* of this life */
+    bool partial_before;           /* a life before it has left a part of one */
+    uint64_t backup_sent;          /* by the workload's clock */
+    uint64_t backup_answered;
+    uint64_t backup_newest;        /* the newest commit in any of them, as the server counts */
+    uint64_t backups_done;         /* that were answered, */
+    uint64_t backups_unheard;      /* that were whole without that, */
+    uint64_t backups_cut;          /* and of which the end of the server left nothing */
 };
 
 /* --- our own connection --- */
@@ -75,12 +89,13 @@ static bool ask(int fd, const char *command, char *answer, size_t size, size_t l
     return send(fd, command, len, MSG_NOSIGNAL) == (ssize_t)len && read_lines(fd, answer, size, lines);
 }
 
-static int open_control(struct lives *l)
+/* Returns 0, and *fd is to be closed in any case. */
+static int open_connection(const struct server_process *server, int *fd)
 {
     struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(l->server.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    l->control.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return connect(l->control.fd, (const struct sockaddr *)&address, sizeof(address));
+        .sin_family = AF_INET, .sin_port = htons(server->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    *fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return connect(*fd, (const struct sockaddr *)&address, sizeof(address));
 }
 
 /* --- the bulk --- */
@@ -110,13 +125,13 @@ static bool bulk_load(int fd)
 }
 
 /* False where the connection was lost; a wrong value is an anomaly. */
-static bool bulk_check(struct lives *l, uint32_t key)
+static bool bulk_check(struct lives *l, int fd, uint32_t key)
 {
     static char wanted[BULK_BYTES + 1];
     static char answer[2 * BULK_BYTES];
     char command[32];
     snprintf(command, sizeof(command), "GET bulk%" PRIu32 "\r\n", key);
-    if (!ask(l->control.fd, command, answer, sizeof(answer), 1)) {
+    if (!ask(fd, command, answer, sizeof(answer), 1)) {
         return false;
     }
     bulk_value(key, wanted);
@@ -145,11 +160,24 @@ static void set_alarm(struct lives *l, uint32_t ms)
     timerfd_settime(l->alarm.fd, 0, &at, NULL);
 }
 
-/* A CHECKPOINT was answered, or the server is gone: one after another is asked for. */
+/* A checkpoint or a backup. */
+static void ask_for_files(struct lives *l)
+{
+    static const char checkpoint[] = "CHECKPOINT\r\n";
+    static const char backup[] = "BACKUP " BACKUP_NAME "\r\n";
+    if (l->backup == BACKUP_NONE && rng_chance(&l->rng, BACKUP_PERCENT)) {
+        l->backup = BACKUP_ASKED;
+        l->backup_sent = ++l->w->clock;
+        send(l->control.fd, backup, sizeof(backup) - 1, MSG_NOSIGNAL);
+    } else {
+        send(l->control.fd, checkpoint, sizeof(checkpoint) - 1, MSG_NOSIGNAL);
+    }
+}
+
+/* What was asked for is answered, or the server is gone: one after another is asked for. */
 static void on_control(void *arg)
 {
     struct lives *l = arg;
-    static const char command[] = "CHECKPOINT\r\n";
     char answer[256];
     ssize_t got = recv(l->control.fd, answer, sizeof(answer) - 1, 0);
     if (got <= 0) {
@@ -159,11 +187,16 @@ static void on_control(void *arg)
     }
     answer[got] = '\0';
     if (strcmp(answer, "OK\r\n") != 0) {
-        report_anomaly(l->report, "CHECKPOINT was answered '%.80s'", answer);
+        report_anomaly(l->report, "CHECKPOINT or BACKUP was answered '%.80s'", answer);
     }
-    l->checkpoints++;
+    if (l->backup == BACKUP_ASKED) {
+        l->backup = BACKUP_DONE;
+        l->backup_answered = ++l->w->clock;
+    } else {
+        l->checkpoints++;
+    }
     if (rng_chance(&l->rng, 80)) {
-        send(l->control.fd, command, sizeof(command) - 1, MSG_NOSIGNAL);
+        ask_for_files(l);
     }
 }
 
@@ -176,13 +209,32 @@ static uint32_t choose_pass(struct rng *rng, enum crash_point point)
     return 1 + rng_below(rng, point == CRASH_checkpoint_part ? 6 : 3);
 }
 
+static enum server_start start_on(const struct lives *l, struct server_process *server, const char *data, const char *crash, int start_ms)
+{
+    const char *const args[] = {"--data", data, "--tx-bytes", "16K", "--value-max", "16K", "--log-segment-bytes", "64K",
+                                "--checkpoint-log-bytes", "64K", "--backup-dir", l->backups, NULL};
+    const struct server_setup setup = {l->o->server, l->o->fault, crash, args, start_ms};
+    return server_process_start(server, &setup);
+}
+
+static const char *partial_path(const struct lives *l, char *path, size_t size)
+{
+    snprintf(path, size, "%s/." BACKUP_NAME ".partial", l->backups);
+    return path;
+}
+
+static bool has_partial(const struct lives *l)
+{
+    char path[320];
+    return access(partial_path(l, path, sizeof(path)), F_OK) == 0;
+}
+
 static enum server_start start(struct lives *l, const char *crash, int start_ms)
 {
-    const char *const args[] = {"--data", l->data, "--tx-bytes", "16K", "--value-max", "16K", "--log-segment-bytes", "64K",
-                                "--checkpoint-log-bytes", "64K", NULL};
-    const struct server_setup setup = {l->o->server, l->o->fault, crash, args, start_ms};
     l->killed = false;
-    return server_process_start(&l->server, &setup);
+    l->partial_before = has_partial(l);
+    l->backup = BACKUP_NONE;
+    return start_on(l, &l->server, l->data, crash, start_ms);
 }
 
 /* What a new life begins with; so many values of the bulk are looked at. 1 where the server has ended meanwhile, as it may where it
@@ -192,19 +244,23 @@ static int wake_up(struct lives *l, bool crashes, uint32_t bulk)
     char answer[256];
     l->control = (struct workload_watch){-1, on_control, l};
     bool there =
-        open_control(l) == 0 && ask(l->control.fd, "BEGIN\r\nSNAPSHOT\r\nROLLBACK\r\n", answer, sizeof(answer), 3);
+        open_connection(&l->server, &l->control.fd) == 0 && ask(l->control.fd, "BEGIN\r\nSNAPSHOT\r\nROLLBACK\r\n", answer, sizeof(answer), 3);
     uint32_t first = rng_below(&l->rng, BULK_KEYS);
     for (uint32_t i = 0; i < bulk && there; i++) {
-        there = bulk_check(l, (first + i) % BULK_KEYS);
+        there = bulk_check(l, l->control.fd, (first + i) % BULK_KEYS);
     }
     if (!there) {
         return crashes ? 1 : -1;
     }
-    if (workload_revive(l->w, l->server.port, strtoull(answer + strlen("OK\r\n"), NULL, 10)) != 0) {
+    uint64_t newest = strtoull(answer + strlen("OK\r\n"), NULL, 10);
+    if (newest < l->backup_newest) {
+        report_anomaly(l->report, "a backup holds commit %" PRIu64 ", and after the restart %" PRIu64 " is the newest", l->backup_newest, newest);
+    }
+    if (workload_revive(l->w, l->server.port, newest) != 0) {
         return -1;
     }
     workload_watch(l->w, &l->control);
-    send(l->control.fd, "CHECKPOINT\r\n", strlen("CHECKPOINT\r\n"), MSG_NOSIGNAL);
+    ask_for_files(l);
     return 0;
 }
 
@@ -215,6 +271,74 @@ static void close_control(struct lives *l)
     }
     l->control.fd = -1;
 }
+
+/* --- the backup of a life that has ended --- */
+
+static void remove_directory(const char *path)
+{
+    struct dirent *entry;
+    DIR *dir = opendir(path);
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    rmdir(path);
+}
+
+/* A server starts on it and has the data as of one commit: which one it may be is for the history to say. */
+static void read_backup(struct lives *l, const char *path)
+{
+    static char answer[32768];
+    char command[WORKLOAD_COPY_COMMAND_MAX];
+    struct server_process server;
+    int fd = -1;
+    if (start_on(l, &server, path, NULL, 0) != SERVER_RUNS) {
+        report_anomaly(l->report, "the server does not start on a backup");
+        return;
+    }
+    size_t lines = workload_copy_ask(l->w, command);
+    if (open_connection(&server, &fd) == 0 && ask(fd, command, answer, sizeof(answer), lines) &&
+        bulk_check(l, fd, rng_below(&l->rng, BULK_KEYS))) {
+        uint64_t seq = workload_copy_take(l->w, answer, l->backup_sent, l->backup_answered);
+        l->backup_newest = seq > l->backup_newest ? seq : l->backup_newest;
+    } else {
+        report_anomaly(l->report, "a backup is not served");
+    }
+    close(fd);
+    server_process_kill(&server);
+    if (server_process_reap(&server) != 0) {
+        report_anomaly(l->report, "the server that served a backup ended by itself");
+    }
+}
+
+/* It is there as a whole where it was answered; otherwise so, or not at all. What a killed server has left of one has another name, and the
+ * next one of this name is made over it. */
+static void judge_backup(struct lives *l, bool stopped_well)
+{
+    char path[320];
+    snprintf(path, sizeof(path), "%s/" BACKUP_NAME, l->backups);
+    bool is_there = access(path, F_OK) == 0;
+    if (stopped_well && has_partial(l) && !l->partial_before) {
+        report_anomaly(l->report, "a server that stopped as it should left a part of a backup");
+    }
+    if (l->backup == BACKUP_ASKED) {
+        l->backup_answered = ++l->w->clock;
+        l->backups_unheard += is_there;
+        l->backups_cut += !is_there;
+    }
+    l->backups_done += l->backup == BACKUP_DONE;
+    if (is_there) {
+        read_backup(l, path);
+        remove_directory(path);
+    } else if (l->backup == BACKUP_DONE) {
+        report_anomaly(l->report, "lost backup: it was acknowledged, and is not there");
+    }
+    l->backup = BACKUP_NONE;
+}
+
+/* --- lives of each kind --- */
 
 /* Starts it; false where there is nothing to go on with. start_ms: see struct server_setup. */
 static bool begin_life(struct lives *l, enum crash_point point, int start_ms)
@@ -258,6 +382,7 @@ static int live(struct lives *l, enum crash_point point)
     } else if (crashes && !l->killed) {
         l->hits[point]++;
     }
+    judge_backup(l, false);
     return rc < 0 ? -1 : 0;
 }
 
@@ -276,6 +401,7 @@ static int live_to_the_end(struct lives *l)
     if (server_process_stop(&l->server) != 0) {
         report_anomaly(l->report, "the server did not stop as it should");
     }
+    judge_backup(l, true);
     return rc == 0 ? 0 : -1;
 }
 
@@ -290,25 +416,21 @@ static int set_up(struct lives *l)
         return -1;
     }
     snprintf(l->data, sizeof(l->data), "%s/data", l->directory);
+    snprintf(l->backups, sizeof(l->backups), "%s/backups", l->directory);
     if (start(l, NULL, 0) != SERVER_RUNS) {
         return -1;
     }
-    bool loaded = open_control(l) == 0 && bulk_load(l->control.fd);
+    bool loaded = open_connection(&l->server, &l->control.fd) == 0 && bulk_load(l->control.fd);
     close_control(l);
     return server_process_stop(&l->server) == 0 && loaded ? 0 : -1;
 }
 
 static void clean_up(const struct lives *l)
 {
-    struct dirent *entry;
-    DIR *dir = opendir(l->data);
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
-        unlinkat(dirfd(dir), entry->d_name, 0);
-    }
-    if (dir != NULL) {
-        closedir(dir);
-    }
-    rmdir(l->data);
+    char path[320];
+    remove_directory(partial_path(l, path, sizeof(path)));
+    remove_directory(l->backups);
+    remove_directory(l->data);
     rmdir(l->directory);
     close(l->alarm.fd);
 }
@@ -322,17 +444,23 @@ static void print_lives(const struct lives *l, uint64_t count)
     printf("%" PRIu64 " lives: %" PRIu64 " ended at a point (%" PRIu64 " of them before they listened), the others by a signal (%" PRIu64
            "); %zu COMMITs left open, %zu of them were done; %" PRIu64 " CHECKPOINTs answered\n",
            count, crashes, l->ended_at_start, l->starts_ended, l->w->opened, l->w->opened_done, l->checkpoints);
+    printf("%" PRIu64 " BACKUPs answered, %" PRIu64 " whole though not answered, %" PRIu64 " cut short\n", l->backups_done, l->backups_unheard,
+           l->backups_cut);
     for (int i = 0; i < CRASH_COUNT; i++) {
         printf("%s%s %" PRIu64, i == 0 ? "" : ", ", point_names[i], l->hits[i]);
     }
     printf("\n");
 }
 
-/* With so many lives each point must have been come to. */
+/* With so many lives each point must have been come to, and backups made and cut short. */
 static int check_hits(const struct lives *l)
 {
-    int rc = 0;
-    for (int i = 0; i < CRASH_COUNT && l->o->count >= 6 * CRASH_COUNT; i++) {
+    bool many = l->o->count >= 6 * CRASH_COUNT;
+    int rc = many && (l->backups_done == 0 || l->backups_cut == 0) ? -1 : 0;
+    if (rc < 0) {
+        fprintf(stderr, "no backup was made, or none was cut short\n");
+    }
+    for (int i = 0; i < CRASH_COUNT && many; i++) {
         if (l->hits[i] == 0) {
             fprintf(stderr, "no life ended at %s\n", point_names[i]);
             rc = -1;

@@ -1,6 +1,7 @@
 /* lives: the workload on a durable server that is killed again and again, by SIGKILL at any time and at each named point of the
  * way of a commit and of a checkpoint (CRASH_TABLE in src/fault.h). The data lives on, and so does the history: one history
- * spans all lives of the server. */
+ * spans all lives of the server. In some of them a backup is made meanwhile: it is what a transaction has read while BACKUP was
+ * under way, and so a part of that history; one that the end of the server has cut short is not there. */
 #ifndef TXKV_CHECKER_LIVES_H
 #define TXKV_CHECKER_LIVES_H
 

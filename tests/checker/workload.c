@@ -729,6 +729,49 @@ int workload_revive(struct workload *w, uint16_t port, uint64_t newest)
     return w->broken ? -1 : 0;
 }
 
+/* --- copies --- */
+
+size_t workload_copy_ask(const struct workload *w, char *command)
+{
+    int len = sprintf(command, "BEGIN READONLY\r\nSNAPSHOT\r\nMGET");
+    for (uint32_t key = 0; key < w->history.keys; key++) {
+        len += sprintf(command + len, " k%" PRIu32, key);
+    }
+    sprintf(command + len, "\r\nCOMMIT\r\n");
+    return w->history.keys + 3;
+}
+
+static char *take_line(char **text)
+{
+    char *line = *text;
+    char *end = line + strcspn(line, "\r");
+    *text = end + strcspn(end, "\n");
+    *text += **text != '\0';
+    *end = '\0';
+    return line;
+}
+
+uint64_t workload_copy_take(struct workload *w, char *answer, uint64_t sent, uint64_t answered)
+{
+    struct tx_builder b = {0};
+    builder_start(&b, w->client_count, TX_READONLY, sent);
+    if (strcmp(take_line(&answer), "OK") != 0) {
+        fail(w, "a copy of the data was not read");
+    }
+    uint64_t seq = number_parse(w, take_line(&answer));
+    for (uint32_t key = 0; key < w->history.keys; key++) {
+        builder_op(&b, OP_READ, key, value_parse(take_line(&answer)));
+    }
+    b.tx.snapshot = seq > w->seq_base ? seq - w->seq_base : 0;
+    b.tx.begin_answered = answered;
+    b.tx.end_sent = answered;
+    b.tx.end_answered = answered;
+    b.tx.outcome = TX_COMMITTED;
+    b.tx.seq = 0;
+    history_append(&w->history, &b);
+    return seq;
+}
+
 void workload_leave(struct workload *w)
 {
     for (uint32_t i = 0; i < w->client_count; i++) {

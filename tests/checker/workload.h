@@ -77,6 +77,15 @@ struct workload {
  * and there is none yet: workload_revive gives the first one. Returns 0, or -1 with w->broken set. */
 int workload_init(struct workload *w, uint16_t port, uint32_t clients, const struct script_mix *mix, bool numbered,
                   uint64_t seed, struct report *report);
+/* A copy of the data, which another server serves: the command that asks for all of it, in one transaction, and how many lines its
+ * answer has. */
+#define WORKLOAD_COPY_COMMAND_MAX 1024
+size_t workload_copy_ask(const struct workload *w, char *command);
+
+/* Puts it into the history as what a transaction of its own has read that began between two moments of w->clock, as of the commit that
+ * the copy says it is of. The answer is cut into lines. Returns the number of that commit, as the server counts. */
+uint64_t workload_copy_take(struct workload *w, char *answer, uint64_t sent, uint64_t answered);
+
 /* Closes all connections; the history stays. */
 void workload_leave(struct workload *w);
 void workload_deinit(struct workload *w);
