@@ -166,7 +166,8 @@ bool committer_pump(struct committer *c)
             hand_over(c);
         }
     }
-    bool may_make = !c->journal.no_space || (now_ms(c) >= c->make_again_at && !FAULT(space_not_noticed));
+    bool tries_again = now_ms(c) >= c->make_again_at && !c->yields && !FAULT(space_not_noticed);
+    bool may_make = !c->journal.no_space || tries_again;
     if (!c->maker.busy && c->journal.spares < SPARE_SEGMENTS && may_make) {
         worker_start(&c->maker);
     }

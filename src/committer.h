@@ -40,6 +40,7 @@ struct committer {
     uint64_t made;             /* number of the newest segment made */
     int make_rc;
     uint64_t make_again_at;    /* loop time in ms, after a failure */
+    bool yields;               /* a checkpoint has the room that is left: to try to make a segment would take it for a moment */
     uint64_t synced;           /* newest commit known to be on disk */
     uint64_t segment;          /* number of the one being written; before the first batch, of the last one there was */
     uint64_t log_bytes;        /* written since the last checkpoint began; the keeper takes off what that makes needless */

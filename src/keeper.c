@@ -209,6 +209,9 @@ static void end(struct keeper *k, int rc)
             fprintf(stderr, "txkv-server: %s: %s\n", failure(k), strerror(-rc));
         }
     }
+    if (k->committer != NULL) {
+        k->committer->yields = false;
+    }
     if (k->made) {
         k->checkpointed = k->seq;
         k->committer->log_bytes -= k->log_bytes;
@@ -243,7 +246,11 @@ static void begin(struct keeper *k, struct errand *errand)
     k->seq = k->engine->store.seq;
     k->file = (struct checkpoint){.file = -1};
     k->backup = (struct disk_dir){.dir = -1, .lock = -1};
-    k->log_bytes = k->committer != NULL ? k->committer->log_bytes : 0;
+    k->log_bytes = 0;
+    if (k->committer != NULL) {
+        k->log_bytes = k->committer->log_bytes;
+        k->committer->yields = k->committer->journal.no_space;
+    }
     k->first = true;
     k->last = false;
     k->made = false;
@@ -259,22 +266,48 @@ static void begin_trim(struct keeper *k, struct errand *errand)
     k->errand = errand;
     k->for_backup = false;
     k->made = true;
-    k->log_bytes = 0;
+    k->log_bytes = k->committer->log_bytes;
     k->seq = k->checkpointed;
     k->state = KEEPER_TRIMMING;
     k->segment = k->committer->segment;
+}
+
+/* On a full disk it may be the log that fills it: what two checkpoints make needless, the second of a later commit, is all of the log
+ * that can go. Further ones would win nothing. */
+static bool is_pressed(struct keeper *k)
+{
+    if (!k->committer->journal.no_space) {
+        k->pressed = 0;
+        return false;
+    }
+    if (k->committer->log_bytes == 0 || k->pressed == CHECKPOINTS_KEPT) {
+        return false;
+    }
+    k->pressed += k->engine->store.seq != k->checkpointed; /* else there is only to be removed */
+    return true;
+}
+
+/* Whether the log wants a checkpoint that nobody asks for. */
+static bool is_due(struct keeper *k)
+{
+    if (k->committer == NULL || uv_now(k->worker.done.loop) < k->again_at) {
+        return false;
+    }
+    return k->committer->log_bytes >= k->options->checkpoint_log_bytes || is_pressed(k);
 }
 
 /* Begins what is wanted. */
 static void look_for_work(struct keeper *k)
 {
     struct errand *errand = engine_take_errand(k->engine);
-    bool grown = k->committer != NULL && k->committer->log_bytes >= k->options->checkpoint_log_bytes &&
-                 uv_now(k->worker.done.loop) >= k->again_at;
-    if (errand != NULL && errand->kind == ERRAND_CHECKPOINT && k->engine->store.seq == k->checkpointed) {
+    bool is_backup = errand != NULL && errand->kind == ERRAND_BACKUP;
+    if (errand == NULL && !is_due(k)) {
+        return;
+    }
+    if (!is_backup && k->engine->store.seq == k->checkpointed) {
         begin_trim(k, errand);
         worker_start(&k->worker);
-    } else if (errand != NULL || grown) {
+    } else {
         begin(k, errand);
     }
 }

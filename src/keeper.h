@@ -1,6 +1,6 @@
 /* keeper: checkpoints and backups, made while the server serves.
  *
- *      idle --log growth, CHECKPOINT, BACKUP--> walking --all is written--> settling --the log is that far on disk--> idle
+ *      idle --log growth, full disk, CHECKPOINT, BACKUP--> walking --all is written--> settling --the log is that far on disk--> idle
  *        '--CHECKPOINT as of a commit that has one--> trimming --what nothing needs is removed--> idle
  *
  * The loop walks the data in steps (walk.h); a thread of its own writes what comes of it. A checkpoint gets its name only when
@@ -23,10 +23,11 @@ struct keeper {
     uint64_t checkpointed;       /* newest commit of a checkpoint in the data directory */
     enum keeper_state state;
     uint64_t seq;                /* the commit as of which it is made */
-    struct errand *errand;       /* who asked for what is being made; NULL for the log's growth */
+    struct errand *errand;       /* who asked for what is being made; NULL: nobody */
     bool for_backup;
     uint64_t log_bytes;          /* of the log since the checkpoint before, when this one began */
     uint64_t again_at;           /* loop time in ms before which none is begun for the log's growth, after one has failed */
+    unsigned pressed;            /* checkpoints begun because the disk was full, since it is */
     struct worker worker;
     struct disk_dir backup;      /* the directory being made for a backup */
     struct checkpoint file;      /* the thread's while it is busy, like all below */

@@ -1,4 +1,5 @@
 /* A full disk: reads are served, writes get ERR READONLY with nothing applied, and once there is space again they are taken. */
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,6 +213,11 @@ static bool set_again(struct fixture *f)
     return done;
 }
 
+static bool takes_again(void *arg)
+{
+    return set_again(arg);
+}
+
 /* What a checkpoint that is there makes needless could not be removed. To remove it later takes no commit, which there is no room for,
  * and no room for another checkpoint; it is all that keeps the disk full. */
 static void of_its_own_log(void)
@@ -228,10 +234,10 @@ static void of_its_own_log(void)
         }
     }
     server_wait_idle(&f.server);
+    small_disk_pin(oldest);
     small_disk_fill((size_t)60 << 10); /* for a checkpoint, not for a segment */
     while (set_again(&f)) {
     }
-    small_disk_pin(oldest);
     client_ask_start(&f.client, "CHECKPOINT", "ERR DISK what the checkpoints make needless could not be removed: ");
     expect_said(&f, "what the checkpoints make needless could not be removed: ");
     small_disk_fill(0);
@@ -249,12 +255,70 @@ static void of_its_own_log(void)
     server_stop(&f.server);
 }
 
+static bool has_said_no_space(const struct fixture *f)
+{
+    char said[4096];
+    server_stderr(&f->server, said, sizeof(said));
+    return strstr(said, "the next segment of the log cannot be made") != NULL;
+}
+
+static bool has_checkpoint(void *arg)
+{
+    glob_t found;
+    (void)arg;
+    bool there = glob(check_path("disk/data/checkpoint-*"), 0, NULL, &found) == 0;
+    globfree(&found);
+    return there;
+}
+
+static bool is_gone(void *path)
+{
+    return access(path, F_OK) < 0;
+}
+
+/* Nobody asks for a checkpoint, and the log would not be long enough for one: there are two all the same, and the log before the first goes.
+ * They need less room than a segment. */
+static void of_its_log_alone(void)
+{
+    struct fixture f = {.acknowledged = 0};
+    small_disk_mount(DISK_BYTES);
+    start(&f);
+    char oldest[256];
+    snprintf(oldest, sizeof(oldest), "%s", check_path("disk/data/log-0000000000000001"));
+    CHECK(set_next(&f), "there is room, and a write was refused");
+    for (int i = 0; i < 60; i++) {
+        CHECK(set_again(&f), "there is room, and a write was refused");
+    }
+    server_wait_idle(&f.server);
+    small_disk_fill((size_t)60 << 10);
+    while (!has_said_no_space(&f)) {
+        CHECK(set_again(&f), "the segment is not full, and a write was refused");
+        server_wait_idle(&f.server);
+    }
+    check_until(has_checkpoint, NULL, HEAL_MS, "a full disk makes a checkpoint");
+    CHECK(access(oldest, F_OK) == 0, "the log has gone with the first checkpoint, damage to which would lose all");
+    CHECK(set_again(&f), "the segment is not full, and a write was refused");
+    check_until(is_gone, oldest, HEAL_MS, "the log goes with a second checkpoint");
+    check_until(takes_writes, &f, HEAL_MS, "writes are taken after the log has gone that nothing needs");
+    for (int i = 0; i < 30; i++) { /* more than a segment */
+        check_until(takes_again, &f, HEAL_MS, "writes are taken in the room of the log that has gone");
+    }
+    check_all_there(&f);
+    client_close(&f.client);
+    server_kill(&f.server);
+    start(&f);
+    check_all_there(&f);
+    client_close(&f.client);
+    server_stop(&f.server);
+}
+
 static const struct check checks[] = {
     {"full, and healed", once},
     {"soak: full, and healed, 20 times", twenty_times},
     {"during a checkpoint", during_a_checkpoint},
     {"stop and start", stop_and_start},
     {"of its own log", of_its_own_log},
+    {"of its log alone", of_its_log_alone},
 };
 
 CHECK_MAIN(checks)
