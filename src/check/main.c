@@ -72,5 +72,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "txkv-check: the report could not be written\n");
         return CHECK_NOT_READ;
     }
-    return status;
+    return (int)status;
 }
