@@ -174,7 +174,9 @@ int disk_dir_open(struct disk_dir *d, const char *path, bool make)
     if (d->dir < 0) {
         return -errno;
     }
-    return made ? sync_parent(d->dir) : 0;
+    /* One that was made before may have been so by a process that was killed before the next line. */
+    int rc = make ? sync_parent(d->dir) : 0;
+    return made || rc != -EACCES ? rc : 0;
 }
 
 static long read_holder(int lock)

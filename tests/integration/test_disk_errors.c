@@ -256,6 +256,30 @@ static void one_sync_for_many(void)
     CHECK(together < MANY / 4, "%d commits that came together took %zu syncs", MANY, together);
 }
 
+/* Each name on the way to a backup is on disk when it is answered: of the directory for backups, of this one's, of what is in it. */
+static void backup_is_on_disk(void)
+{
+    static const char *const steps[] = {"backups\"", "fsync(", ".b.partial\"", "fsync(", "fdatasync(", "fsync(", "renameat2(", "fsync("};
+    const char *const args[] = {"--backup-dir", check_path("backups"), NULL};
+    struct server s;
+    struct client c;
+    struct text trace = {0};
+    tracer_start(&s, "data", NULL, "?mkdir,?mkdirat,fsync,fdatasync,renameat2", args);
+    server_wait_idle(&s);
+    client_open(&c, &s);
+    client_ask(&c, "BACKUP b", "OK");
+    client_close(&c);
+    server_stop(&s);
+    tracer_read(&s, &trace);
+    const char *at = trace.data;
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        const char *next = strstr(at, steps[i]);
+        CHECK(next != NULL, "step %zu, %s, is missing in the trace: %s", i, steps[i], trace.data);
+        at = next + 1;
+    }
+    text_free(&trace);
+}
+
 static const struct check checks[] = {
     {"fdatasync fails", sync_fails},
     {"soak: fdatasync fails 50 times", sync_fails_50},
@@ -263,6 +287,7 @@ static const struct check checks[] = {
     {"fdatasync fails, --sync interval", interval_sync_fails},
     {"checkpoint fails", checkpoint_fails},
     {"one sync for many commits", one_sync_for_many},
+    {"backup is on disk", backup_is_on_disk},
 };
 
 CHECK_MAIN(checks)
