@@ -9,7 +9,10 @@
 #include "clock.h"
 #include "values.h"
 
+#define DEFAULT_HOST "127.0.0.1"
+#define DEFAULT_PORT 8888
 #define DEFAULT_DURATION_NS (3 * NS_PER_S)
+#define NOT_GIVEN UINT64_MAX
 #define DEFAULT_VALUE_SIZE 3
 #define VALUE_SIZE_MAX 536870912
 #define KEY_SIZE_MAX 1024
@@ -54,6 +57,7 @@ static int parse_proto(void *config, const char *arg)
     struct config *c = config;
     int proto = find_name(wire_proto_names, WIRE_PROTO_COUNT, arg);
     c->proto = proto < 0 ? c->proto : (enum wire_proto)proto;
+    c->proto_given = true;
     return proto < 0 ? -1 : 0;
 }
 
@@ -104,6 +108,7 @@ static int parse_tests(void *config, const char *arg)
 {
     struct config *c = config;
     char name[16];
+    c->tests_given = true;
     c->workload_count = 0;
     do {
         size_t i = 0;
@@ -144,6 +149,7 @@ static int parse_mix(void *config, const char *arg)
     if (fabs(sum - 1) > 1e-6) {
         return -1;
     }
+    c->mix_given = true;
     c->workloads[0] = w;
     c->workload_count = 1;
     return 0;
@@ -309,6 +315,18 @@ static const struct opt options[] = {
 
 #define OPTIONS (sizeof options / sizeof *options)
 
+static bool some_targets_share_a_name(const struct config *c)
+{
+    for (size_t i = 0; i < c->target_count; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(c->targets[i].name, c->targets[k].name) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static bool some_target_speaks(const struct config *c, enum wire_proto proto)
 {
     for (size_t i = 0; i < c->target_count; i++) {
@@ -329,6 +347,8 @@ static const char *find_clash(const struct config *c)
         bool found;
         const char *what;
     } clashes[] = {
+        {c->tests_given + c->mix_given + txn > 1, "--tests, --mix, --txn: each says what to run; one of them"},
+        {some_targets_share_a_name(c), "--target: two have the same name"},
         {c->csv != NULL && c->json != NULL && *c->csv == '\0' && *c->json == '\0',
          "--csv and --json: only one of them can go to standard output"},
         {c->rate > 0 && c->sweep, "--rate and --sweep: a sweep chooses the rates"},
@@ -358,27 +378,45 @@ static const char *find_clash(const struct config *c)
     return NULL;
 }
 
+/* The options of a single server, where neither --target nor --spawn says something else. */
+static const char *settle_targets(struct config *c)
+{
+    struct target *t = &c->targets[0];
+    if (c->spawn != NULL && (c->target_count > 0 || c->server_pid != 0)) {
+        return "--spawn: measures the server that it starts, without --target and --server-pid";
+    }
+    if (c->target_count > 0) {
+        bool also_given = c->host != NULL || c->port != 0 || c->proto_given || c->server_pid != 0;
+        return also_given ? "--target: takes the place of --host, --port, --proto and --server-pid" : NULL;
+    }
+    c->target_count = 1;
+    *t = (struct target){.name = "server", .proto = c->proto, .pid = (pid_t)c->server_pid};
+    const char *host = c->host == NULL ? DEFAULT_HOST : c->host;
+    if (strlen(host) >= sizeof t->host) {
+        return "--host: too long";
+    }
+    strcpy(t->host, host);
+    snprintf(t->port, sizeof t->port, "%" PRIu16, (uint16_t)(c->port == 0 ? DEFAULT_PORT : c->port));
+    return NULL;
+}
+
+static const char *settle_duration(struct config *c)
+{
+    if (c->duration_ns == 0) {
+        return "--duration: of no time nothing can be measured";
+    }
+    if (c->duration_ns == NOT_GIVEN) {
+        c->duration_ns = c->requests == 0 ? DEFAULT_DURATION_NS : 0;
+    }
+    return NULL;
+}
+
 /* What can only be checked once every option is known. */
 static int settle(struct config *c, char *why, size_t size)
 {
-    if (c->spawn != NULL && (c->target_count > 0 || c->server_pid != 0)) {
-        snprintf(why, size, "--spawn: measures the server that it starts, without --target and --server-pid");
-        return -1;
-    }
-    if (c->target_count == 0) {
-        struct target *t = &c->targets[c->target_count++];
-        *t = (struct target){.name = "server", .proto = c->proto, .pid = (pid_t)c->server_pid};
-        if (strlen(c->host) >= sizeof t->host) {
-            snprintf(why, size, "--host: too long");
-            return -1;
-        }
-        strcpy(t->host, c->host);
-        snprintf(t->port, sizeof t->port, "%" PRIu16, (uint16_t)c->port);
-    }
-    if (c->duration_ns == 0 && c->requests == 0) {
-        c->duration_ns = DEFAULT_DURATION_NS;
-    }
-    const char *clash = find_clash(c);
+    const char *clash = settle_targets(c);
+    clash = clash == NULL ? settle_duration(c) : clash;
+    clash = clash == NULL ? find_clash(c) : clash;
     if (clash != NULL) {
         snprintf(why, size, "%s", clash);
         return -1;
@@ -393,6 +431,7 @@ enum opts_result config_parse(struct config *c, int argc, char **argv, char *why
         .workload_count = 2,
         .pipelines = {1},
         .pipeline_count = 1,
+        .duration_ns = NOT_GIVEN,
         .conns = 50,
         .keys = 100000,
         .value_sizes = sizes_fixed(DEFAULT_VALUE_SIZE),
@@ -404,8 +443,6 @@ enum opts_result config_parse(struct config *c, int argc, char **argv, char *why
         .value_size_text = "3",
         .key_size_text = "16",
         .txn_text = "",
-        .host = "127.0.0.1",
-        .port = 8888,
         .proto = WIRE_TEXT,
     };
     enum opts_result result = opts_parse(options, OPTIONS, c, argc, argv, why, why_size);

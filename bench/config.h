@@ -36,6 +36,8 @@ struct config {
     size_t target_count;
     struct workload workloads[WORKLOADS_MAX];
     size_t workload_count;
+    bool tests_given;
+    bool mix_given;
     uint64_t pipelines[PIPELINES_MAX];
     size_t pipeline_count;
     uint64_t conns;
@@ -70,10 +72,11 @@ struct config {
     const char *key_size_text;
     const char *txn_text;
     /* What --target takes the place of. */
-    const char *host;
-    uint64_t port;
+    const char *host; /* NULL: not given */
+    uint64_t port;    /* 0: not given */
     uint64_t server_pid;
     enum wire_proto proto;
+    bool proto_given;
 };
 
 /* Sets *c from the defaults and the arguments. OPTS_BAD leaves one line in why. */

@@ -750,6 +750,15 @@ static void test_options_as_in_redis_benchmark(void)
     CHECK(c.quiet && c.duration_ns == 0 && c.csv == NULL);
 }
 
+static void test_without_options_a_server_of_this_machine_is_measured_for_a_while(void)
+{
+    static struct config c;
+    char why[256];
+    CHECK(parse(&c, why, "") == OPTS_OK && c.target_count == 1 && c.targets[0].proto == WIRE_TEXT);
+    CHECK(strcmp(c.targets[0].host, "127.0.0.1") == 0 && strcmp(c.targets[0].port, "8888") == 0);
+    CHECK(c.duration_ns == UINT64_C(3000000000) && c.requests == 0);
+}
+
 static void test_options_of_a_comparison(void)
 {
     static struct config c;
@@ -869,6 +878,16 @@ static void test_wrong_options_are_explained_in_one_line(void)
                                         "--txn writes=1 --sweep",
                                         "--txn writes=1 --proto memcache",
                                         "--txn writes=1 --key-size 16-20",
+                                        "--target a=text:h:1 --target b=resp:h:2 --target a=text:h:3",
+                                        "--target a=text:h:1 -h 127.0.0.1",
+                                        "-p 8888 --target a=text:h:1",
+                                        "--target a=text:h:1 --proto text",
+                                        "--server-pid 999999 --target a=text:h:1",
+                                        "-t get --mix get=1",
+                                        "--mix get=1 --txn writes=1",
+                                        "--txn writes=1 -t set,get",
+                                        "--duration 0",
+                                        "--duration 0.0 -n 5",
                                         "--idle -1",
                                         "--non-readers x"};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
@@ -942,6 +961,7 @@ int main(void)
         test_spread,
         test_interval_covers_what_the_binomial_says,
         test_options_as_in_redis_benchmark,
+        test_without_options_a_server_of_this_machine_is_measured_for_a_while,
         test_options_of_a_comparison,
         test_options_of_an_open_loop,
         test_options_of_transactions,
