@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "clock.h"
 #include "values.h"
@@ -115,7 +116,7 @@ static int parse_tests(void *config, const char *arg)
         if (take_word(&arg, ',', name, sizeof name) != 0 || c->workload_count == WORKLOADS_MAX) {
             return -1;
         }
-        while (i < sizeof known_workloads / sizeof *known_workloads && strcmp(known_workloads[i].name, name) != 0) {
+        while (i < sizeof known_workloads / sizeof *known_workloads && strcasecmp(known_workloads[i].name, name) != 0) {
             i++;
         }
         if (i == sizeof known_workloads / sizeof *known_workloads) {

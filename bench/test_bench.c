@@ -748,6 +748,8 @@ static void test_options_as_in_redis_benchmark(void)
     CHECK(c.conns == 20 && c.requests == 1000000 && c.pipelines[0] == 16 && c.value_size == 100 && c.keys == 5000);
     CHECK(c.workload_count == 2 && c.workloads[0].mix[WIRE_GET] == 1 && c.workloads[1].mix[WIRE_SET] == 1);
     CHECK(c.quiet && c.duration_ns == 0 && c.csv == NULL);
+    CHECK(parse(&c, why, "-t SET,Get") == OPTS_OK && c.workload_count == 2);
+    CHECK(c.workloads[0].mix[WIRE_SET] == 1 && strcmp(c.workloads[1].name, "get") == 0);
 }
 
 static void test_without_options_a_server_of_this_machine_is_measured_for_a_while(void)
