@@ -365,6 +365,8 @@ static const char *find_clash(const struct config *c)
          "--pipeline: a transaction that reads waits for what it read; only reads=0 can be pipelined"},
         {txn && c->txn.reads == 0 && c->txn.conflict > 0,
          "--txn: without reads nothing can conflict; conflict= needs reads=1 or more"},
+        {txn && c->txn.conflict > 0 && !c->txn.serializable && some_target_speaks(c, WIRE_TEXT),
+         "--txn: a plain BEGIN conflicts with nothing; conflict= needs serializable, too, on text"},
         {txn && c->key_sizes.parts[0].low < c->key_sizes.parts[0].high,
          "--key-size: with --txn all keys are of one size"},
         {memcache && c->key_sizes.parts[0].high > MEMCACHE_KEY_MAX, "--key-size: memcache takes at most 250 bytes"},
@@ -464,7 +466,9 @@ void config_print_help(void)
          "or less than 95% of what was due was answered, twice; then it halves the gap four times.\n"
          "A transaction with reads sends BEGIN (RESP: WATCH) and GETs, waits, and sends SETs of the keys read and "
          "COMMIT\n"
-         "(RESP: MULTI, SETs, EXEC); a refused one is counted, not retried.");
+         "(RESP: MULTI, SETs, EXEC); a refused one is counted, not retried. On text only BEGIN SERIALIZABLE can be "
+         "refused:\n"
+         "there conflict= needs the word serializable.");
     puts("\nNumbers may end in k, M or G. Exit status: 0; 1 when something failed or an error was answered;\n"
          "2 for a wrong option.");
 }

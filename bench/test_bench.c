@@ -798,6 +798,7 @@ static void test_options_of_transactions(void)
     CHECK(parse(&c, why, "--txn reads=2,writes=3,conflict=0.1,serializable") == OPTS_OK);
     CHECK(c.txn.reads == 2 && c.txn.writes == 3 && near(c.txn.conflict, 0.1, 1e-9) && c.txn.serializable);
     CHECK(c.workload_count == 1 && strcmp(c.workloads[0].name, "txn") == 0);
+    CHECK(parse(&c, why, "--txn reads=1,writes=1,conflict=0.1 --proto resp") == OPTS_OK && !c.txn.serializable);
     CHECK(parse(&c, why, "--txn writes=4 -P 16,64 --proto resp") == OPTS_OK);
     CHECK(c.txn.reads == 0 && c.txn.writes == 4 && !c.txn.serializable);
 }
@@ -875,6 +876,8 @@ static void test_wrong_options_are_explained_in_one_line(void)
                                         "--txn reads=0,writes=0",
                                         "--txn writes=2,conflict=0.5",
                                         "--txn reads=1,conflict=2",
+                                        "--txn reads=1,writes=1,conflict=0.1",
+                                        "--txn reads=1,writes=1,conflict=0.1 --target a=resp:h:1 --target b=text:h:2",
                                         "--txn reads=1,writes=1 -P 2",
                                         "--txn writes=1 --rate 5",
                                         "--txn writes=1 --sweep",
