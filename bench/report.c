@@ -29,9 +29,16 @@ static void print_spread(FILE *f, struct stats_spread s, bool single, int width)
     fprintf(f, "  %*s", width, text);
 }
 
+static const struct {
+    const char *heading;
+    enum metric metric;
+} latencies[] = {
+    {"p50 us", METRIC_P50_NS},    {"p90 us", METRIC_P90_NS},      {"p99 us", METRIC_P99_NS},
+    {"p99.9 us", METRIC_P999_NS}, {"p99.99 us", METRIC_P9999_NS}, {"max us", METRIC_MAX_NS},
+};
+
 static void print_target(FILE *f, const struct config *c, const struct row *row, size_t t)
 {
-    static const enum metric latencies[] = {METRIC_P50_NS, METRIC_P99_NS, METRIC_P999_NS, METRIC_MAX_NS};
     const struct series *s = &row->series[t];
     bool single = s->n == 1;
     fprintf(f, "  %-12s", c->targets[t].name);
@@ -42,7 +49,7 @@ static void print_target(FILE *f, const struct config *c, const struct row *row,
     }
     print_spread(f, compare_spread(row, t, METRIC_RPS), single, 34);
     for (size_t i = 0; i < sizeof latencies / sizeof *latencies; i++) {
-        fprintf(f, "  %9.1f", median(row, t, latencies[i]) / 1e3);
+        fprintf(f, "  %9.1f", median(row, t, latencies[i].metric) / 1e3);
     }
     if (s->syscalls_source != SYSCALLS_UNKNOWN) {
         fprintf(f, "  %8.3f", median(row, t, METRIC_SYSCALLS));
@@ -98,8 +105,11 @@ static void print_row(FILE *f, const struct config *c, const struct row *row)
 {
     char name[64];
     fprintf(f, "%s\n", compare_row_name(row, name, sizeof name));
-    fprintf(f, "  %-12s  %24s  %34s  %9s  %9s  %9s  %9s  %8s  %6s  %5s  %5s\n", "target", "server CPU ns/op", "ops/s",
-            "p50 us", "p99 us", "p99.9 us", "max us", "calls/op", "MiB", "server", "client");
+    fprintf(f, "  %-12s  %24s  %34s", "target", "server CPU ns/op", "ops/s");
+    for (size_t i = 0; i < sizeof latencies / sizeof *latencies; i++) {
+        fprintf(f, "  %9s", latencies[i].heading);
+    }
+    fprintf(f, "  %8s  %6s  %5s  %5s\n", "calls/op", "MiB", "server", "client");
     for (size_t t = 0; t < c->target_count; t++) {
         if (row->series[t].n > 0) {
             print_target(f, c, row, t);

@@ -1,6 +1,6 @@
-/* Self-tests of the timeline, the page and its charts, the counting of system calls, and of the server that is started.
- * A plain program: prints what failed, exits 1 if anything did. With --page it only writes the page of made-up
- * data, for the test that looks at it in a browser. */
+/* Self-tests of the timeline, the table, the page and its charts, the counting of system calls, and of the server that
+ * is started. A plain program: prints what failed, exits 1 if anything did. With --page it only writes the page of
+ * made-up data, for the test that looks at it in a browser. */
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "compare.h"
 #include "page.h"
+#include "report.h"
 #include "rng.h"
 #include "spawn.h"
 #include "svg.h"
@@ -488,6 +489,30 @@ static int write_page(const char *path, size_t targets)
     return fclose(f);
 }
 
+/* The table */
+
+static void write_report_table(void)
+{
+    FILE *f = writing();
+    report_table(f, &made_config, made_rows, 1);
+    fclose(f);
+}
+
+static void test_table_has_all_percentiles(void)
+{
+    static const enum metric shown[] = {METRIC_P50_NS,  METRIC_P90_NS,   METRIC_P99_NS,
+                                        METRIC_P999_NS, METRIC_P9999_NS, METRIC_MAX_NS};
+    make_data(1);
+    for (size_t m = 0; m < 6; m++) {
+        for (size_t i = 0; i < MADE_REPEAT; i++) {
+            made_rows[0].series[0].values[shown[m]][i] = 1000.0 * (double)(m + 1);
+        }
+    }
+    write_report_table();
+    CHECK(strstr(written, "  p50 us     p90 us     p99 us   p99.9 us  p99.99 us     max us  ") != NULL);
+    CHECK(strstr(written, "     1.0        2.0        3.0        4.0        5.0        6.0  ") != NULL);
+}
+
 /* syscalls */
 
 #define CALLS 1000
@@ -785,6 +810,7 @@ int main(int argc, char **argv)
         test_silence_is_a_gap_of_the_timeline,
         test_latency_by_rate,
         test_page_of_a_sweep,
+        test_table_has_all_percentiles,
         test_system_calls_of_all_threads,
         test_threads_beyond_the_counters_touch_nothing,
         test_spawn_starts_and_ends_a_server,
