@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "sweep.h"
+#include "text.h"
 
 #define FULL_CLIENT 0.95 /* of one core */
 #define FULL_SERVER 0.90
@@ -35,6 +36,17 @@ const char *const metric_names[METRIC_COUNT] = {
     [METRIC_ERRORS] = "errors",
     [METRIC_CONFLICTS] = "conflicts",
     [METRIC_UNANSWERED] = "unanswered",
+};
+
+static const struct {
+    enum metric metric;
+    const char *before; /* the number */
+    const char *behind;
+} troubles[COMPARE_TROUBLES] = {
+    {METRIC_ERRORS, "answered", "errors, the first:"},
+    {METRIC_MISSES, "answered", "times that a key does not exist"},
+    {METRIC_CONFLICTS, "refused", "transactions for conflicts"},
+    {METRIC_UNANSWERED, "had", "requests waiting at the end"},
 };
 
 static const struct {
@@ -243,6 +255,19 @@ double compare_total(const struct row *row, size_t target, enum metric m)
         sum += row->series[target].values[m][i];
     }
     return sum;
+}
+
+const char *compare_trouble(const struct row *row, size_t target, size_t i, char out[COMPARE_TROUBLE_MAX])
+{
+    char number[TEXT_MAX];
+    double total = compare_total(row, target, troubles[i].metric);
+    bool error = troubles[i].metric == METRIC_ERRORS;
+    out[0] = '\0';
+    if (total > 0) {
+        snprintf(out, COMPARE_TROUBLE_MAX, "%s %s %s%s%s", troubles[i].before, text_grouped(number, total),
+                 troubles[i].behind, error ? " " : "", error ? row->series[target].first_error : "");
+    }
+    return out;
 }
 
 struct stats_interval compare_ratio(const struct row *row, enum metric m, size_t other)

@@ -91,6 +91,13 @@ static inline bool compare_both(const struct row *row, size_t other)
 struct stats_interval compare_ratio(const struct row *row, enum metric m, size_t other);
 struct stats_interval compare_difference(const struct row *row, enum metric m, size_t other);
 
+#define COMPARE_TROUBLES 4
+#define COMPARE_TROUBLE_MAX 256
+
+/* What to say behind the name of a target where something was not as it might be: "answered 3 errors, the first: ERR".
+ * i is below COMPARE_TROUBLES: errors, misses, conflicts, requests unanswered. "" where there were none. Returns out. */
+const char *compare_trouble(const struct row *row, size_t target, size_t i, char out[COMPARE_TROUBLE_MAX]);
+
 /* The client, not the server, was the limit of the throughput (needs the server's process to be known). */
 bool compare_client_bound(const struct row *row, size_t target);
 

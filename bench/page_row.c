@@ -96,19 +96,11 @@ static void write_table(FILE *f, const struct config *c, const struct row *row)
 
 static void write_trouble(FILE *f, const struct config *c, const struct row *row, size_t t)
 {
-    static const struct {
-        enum metric metric;
-        const char *what;
-    } troubles[] = {{METRIC_ERRORS, " errors"}, {METRIC_MISSES, " times that a key does not exist"}};
-    const struct series *s = &row->series[t];
-    char number[TEXT_MAX];
-    for (size_t i = 0; i < sizeof troubles / sizeof *troubles; i++) {
-        double total = compare_total(row, t, troubles[i].metric);
-        if (total > 0) {
-            page_put(f, "<p class=\"trouble\">", c->targets[t].name, " answered ");
-            fprintf(f, "%s%s", text_grouped(number, total), troubles[i].what);
-            page_put(f, troubles[i].metric == METRIC_ERRORS ? ", the first: " : "",
-                     troubles[i].metric == METRIC_ERRORS ? s->first_error : "", "</p>\n");
+    char text[COMPARE_TROUBLE_MAX];
+    for (size_t i = 0; i < COMPARE_TROUBLES; i++) {
+        if (*compare_trouble(row, t, i, text) != '\0') {
+            page_put(f, "<p class=\"trouble\">", c->targets[t].name, " ");
+            page_put(f, "", text, "</p>\n");
         }
     }
     if (compare_client_bound(row, t)) {

@@ -68,23 +68,11 @@ static void print_target(FILE *f, const struct config *c, const struct row *row,
 
 static void print_trouble(FILE *f, const struct config *c, const struct row *row, size_t t)
 {
-    const struct series *s = &row->series[t];
-    char text[TEXT_MAX];
-    if (compare_total(row, t, METRIC_ERRORS) > 0) {
-        fprintf(f, "  %s answered %s errors, the first: %s\n", c->targets[t].name,
-                text_grouped(text, compare_total(row, t, METRIC_ERRORS)), s->first_error);
-    }
-    if (compare_total(row, t, METRIC_MISSES) > 0) {
-        fprintf(f, "  %s answered %s times that a key does not exist\n", c->targets[t].name,
-                text_grouped(text, compare_total(row, t, METRIC_MISSES)));
-    }
-    if (compare_total(row, t, METRIC_CONFLICTS) > 0) {
-        fprintf(f, "  %s refused %s transactions for conflicts\n", c->targets[t].name,
-                text_grouped(text, compare_total(row, t, METRIC_CONFLICTS)));
-    }
-    if (compare_total(row, t, METRIC_UNANSWERED) > 0) {
-        fprintf(f, "  %s had %s requests waiting at the end\n", c->targets[t].name,
-                text_grouped(text, compare_total(row, t, METRIC_UNANSWERED)));
+    char text[COMPARE_TROUBLE_MAX];
+    for (size_t i = 0; i < COMPARE_TROUBLES; i++) {
+        if (*compare_trouble(row, t, i, text) != '\0') {
+            fprintf(f, "  %s %s\n", c->targets[t].name, text);
+        }
     }
 }
 

@@ -380,6 +380,20 @@ static void test_page_escapes_what_others_wrote(void)
     CHECK(strstr(written, "a &amp;&amp; b &lt;c") != NULL);
 }
 
+static void test_page_says_what_was_refused_and_what_waited(void)
+{
+    make_data(3);
+    made_rows[0].series[0].values[METRIC_CONFLICTS][0] = 1000;
+    made_rows[0].series[0].values[METRIC_CONFLICTS][1] = 500;
+    made_rows[0].series[1].values[METRIC_UNANSWERED][4] = 7;
+    made_rows[0].series[2].values[METRIC_MISSES][4] = 9;
+    check_page(&made_config, made_rows, 1, 4);
+    CHECK(count(written, "class=\"trouble\"") == 3);
+    CHECK(strstr(written, ">txkv refused 1,500 transactions for conflicts<") != NULL);
+    CHECK(strstr(written, ">redis had 7 requests waiting at the end<") != NULL);
+    CHECK(strstr(written, ">memcached answered 9 times that a key does not exist<") != NULL);
+}
+
 static void test_page_says_client_bound(void)
 {
     make_data(3);
@@ -511,6 +525,17 @@ static void test_table_has_all_percentiles(void)
     write_report_table();
     CHECK(strstr(written, "  p50 us     p90 us     p99 us   p99.9 us  p99.99 us     max us  ") != NULL);
     CHECK(strstr(written, "     1.0        2.0        3.0        4.0        5.0        6.0  ") != NULL);
+}
+
+static void test_table_says_what_went_wrong(void)
+{
+    make_data(2);
+    made_rows[0].series[0].values[METRIC_CONFLICTS][0] = 1000;
+    made_rows[0].series[1].values[METRIC_ERRORS][4] = 7;
+    strcpy(made_rows[0].series[1].first_error, "ERR no");
+    write_report_table();
+    CHECK(strstr(written, "\n  txkv refused 1,000 transactions for conflicts\n") != NULL);
+    CHECK(strstr(written, "\n  redis answered 7 errors, the first: ERR no\n") != NULL);
 }
 
 /* syscalls */
@@ -806,11 +831,13 @@ int main(int argc, char **argv)
         test_page_of_one_target,
         test_page_of_nothing,
         test_page_escapes_what_others_wrote,
+        test_page_says_what_was_refused_and_what_waited,
         test_page_says_client_bound,
         test_silence_is_a_gap_of_the_timeline,
         test_latency_by_rate,
         test_page_of_a_sweep,
         test_table_has_all_percentiles,
+        test_table_says_what_went_wrong,
         test_system_calls_of_all_threads,
         test_threads_beyond_the_counters_touch_nothing,
         test_spawn_starts_and_ends_a_server,
