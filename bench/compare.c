@@ -289,9 +289,12 @@ struct stats_interval compare_difference(const struct row *row, enum metric m, s
     return stats_interval(differences, row->series[0].n);
 }
 
-bool compare_client_bound(const struct row *row, size_t target)
+enum client_bound compare_client_bound(const struct row *row, size_t target)
 {
     double server = compare_spread(row, target, METRIC_SERVER_LOAD).median;
     double client = compare_spread(row, target, METRIC_CLIENT_LOAD).median;
-    return server > 0 && server < FULL_SERVER && client > FULL_CLIENT;
+    if (client <= FULL_CLIENT || server >= FULL_SERVER) {
+        return CLIENT_BOUND_NO;
+    }
+    return server > 0 ? CLIENT_BOUND_YES : CLIENT_BOUND_UNKNOWN;
 }

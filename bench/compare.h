@@ -98,7 +98,9 @@ struct stats_interval compare_difference(const struct row *row, enum metric m, s
  * i is below COMPARE_TROUBLES: errors, misses, conflicts, requests unanswered. "" where there were none. Returns out. */
 const char *compare_trouble(const struct row *row, size_t target, size_t i, char out[COMPARE_TROUBLE_MAX]);
 
-/* The client, not the server, was the limit of the throughput (needs the server's process to be known). */
-bool compare_client_bound(const struct row *row, size_t target);
+/* Whether the client, not the server, was the limit of the throughput. UNKNOWN: its core was full, but whether the
+ * server's was too cannot be told, as its CPU time was not accounted. */
+enum client_bound { CLIENT_BOUND_NO, CLIENT_BOUND_YES, CLIENT_BOUND_UNKNOWN };
+enum client_bound compare_client_bound(const struct row *row, size_t target);
 
 #endif

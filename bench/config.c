@@ -266,7 +266,7 @@ static const struct opt options[] = {
     {"port", 'p', OPT_COUNT, AT(port), .min = 1, .max = UINT16_MAX, .arg = "PORT", .help = "its port (8888)"},
     {"proto", 0, OPT_CALL, .parse = parse_proto, .arg = "text|resp|memcache", .help = "its protocol (text)"},
     {"server-pid", 0, OPT_COUNT, AT(server_pid), .min = 1, .max = INT32_MAX, .arg = "PID",
-     .help = "its process: account its CPU time, memory and system calls"},
+     .help = "its process: account its CPU time, memory and system calls; tell client-bound for sure"},
     {"target", 0, OPT_CALL, .parse = parse_target, .arg = "NAME=PROTO:HOST:PORT[,PID]",
      .help = "a server, instead of the above; several are compared"},
     {"clients", 'c', OPT_COUNT, AT(conns), .min = 1, .max = CONNS_MAX, .arg = "N", .help = "connections (50)"},

@@ -103,7 +103,11 @@ static void write_trouble(FILE *f, const struct config *c, const struct row *row
             page_put(f, "", text, "</p>\n");
         }
     }
-    if (compare_client_bound(row, t)) {
+    enum client_bound bound = compare_client_bound(row, t);
+    if (bound == CLIENT_BOUND_UNKNOWN) {
+        page_put(f, "<p class=\"trouble\">client-bound? The load generator's core was full; whether that of ",
+                 c->targets[t].name, " was too is not known, as its process is not accounted</p>\n");
+    } else if (bound == CLIENT_BOUND_YES) {
         page_put(f, "<p class=\"trouble\">client-bound: not ", c->targets[t].name,
                  " but the load generator was the limit of the throughput</p>\n");
     }

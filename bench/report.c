@@ -39,6 +39,7 @@ static const struct {
 
 static void print_target(FILE *f, const struct config *c, const struct row *row, size_t t)
 {
+    static const char *const bound[] = {"", "  client-bound", "  client-bound?"};
     const struct series *s = &row->series[t];
     bool single = s->n == 1;
     fprintf(f, "  %-12s", c->targets[t].name);
@@ -62,8 +63,7 @@ static void print_target(FILE *f, const struct config *c, const struct row *row,
     } else {
         fprintf(f, "  %6s  %5s", "-", "-");
     }
-    fprintf(f, "  %4.0f%%%s\n", 100 * median(row, t, METRIC_CLIENT_LOAD),
-            compare_client_bound(row, t) ? "  client-bound" : "");
+    fprintf(f, "  %4.0f%%%s\n", 100 * median(row, t, METRIC_CLIENT_LOAD), bound[compare_client_bound(row, t)]);
 }
 
 static void print_trouble(FILE *f, const struct config *c, const struct row *row, size_t t)
@@ -124,6 +124,17 @@ static bool counted_only_reads_and_writes(const struct config *c, const struct r
     return any;
 }
 
+static bool some_may_be_client_bound(const struct config *c, const struct row *rows, size_t n)
+{
+    bool any = false;
+    for (size_t i = 0; i < n * c->target_count; i++) {
+        const struct row *row = &rows[i / c->target_count];
+        size_t t = i % c->target_count;
+        any = any || (row->series[t].n > 0 && compare_client_bound(row, t) == CLIENT_BOUND_UNKNOWN);
+    }
+    return any;
+}
+
 void report_table(FILE *f, const struct config *c, const struct row *rows, size_t n)
 {
     fprintf(f, "%" PRIu64 " connections, %" PRIu64 " keys (%s%s) of %s B, values of %s B, ", c->conns, c->keys,
@@ -144,6 +155,10 @@ void report_table(FILE *f, const struct config *c, const struct row *rows, size_
     if (counted_only_reads_and_writes(c, rows)) {
         fprintf(f, "calls/op are read and write calls alone, without send and recv: only who may use the kernel's\n"
                    "tracepoint raw_syscalls:sys_enter can count all system calls.\n");
+    }
+    if (some_may_be_client_bound(c, rows, n)) {
+        fprintf(f, "client-bound?: the load generator's core was full; whether the server's was too is known only with "
+                   "its process.\n");
     }
     if (c->repeat > 1) {
         fprintf(f, "In parentheses: the quartiles.");
@@ -206,6 +221,7 @@ static void csv_line(FILE *f, const struct config *c, const struct row *row, siz
 {
     static const enum metric home[] = {METRIC_MEAN_NS, METRIC_MIN_NS, METRIC_P50_NS,
                                        METRIC_P95_NS,  METRIC_P99_NS, METRIC_MAX_NS};
+    static const char *const bound[] = {"no", "yes", "unknown"};
     char name[16];
     upper(name, row->workload->name, sizeof name);
     fprintf(f, "\"%s\",\"%.2f\"", name, median(row, t, METRIC_RPS));
@@ -213,7 +229,7 @@ static void csv_line(FILE *f, const struct config *c, const struct row *row, siz
         fprintf(f, ",\"%.3f\"", median(row, t, home[i]) / 1e6);
     }
     fprintf(f, ",\"%s\",\"%u\",\"%.0f\",\"%s\",\"%s\"", c->targets[t].name, row->pipeline, row->rate,
-            compare_client_bound(row, t) ? "yes" : "no", syscalls_source_names[row->series[t].syscalls_source]);
+            bound[compare_client_bound(row, t)], syscalls_source_names[row->series[t].syscalls_source]);
     for (unsigned m = 0; m < METRIC_COUNT; m++) {
         struct stats_spread s = compare_spread(row, t, (enum metric)m);
         fprintf(f, ",\"%.4f\",\"%.4f\",\"%.4f\"", s.median, s.q1, s.q3);
@@ -292,10 +308,11 @@ static void json_timeline(FILE *f, const struct timeline *t)
 
 static void json_target(FILE *f, const struct config *c, const struct row *row, size_t t)
 {
+    static const char *const bound[] = {"false", "true", "null"};
     const struct series *s = &row->series[t];
     fputs("{\"target\": ", f);
     json_string(f, c->targets[t].name);
-    fprintf(f, ", \"client_bound\": %s, \"first_error\": ", compare_client_bound(row, t) ? "true" : "false");
+    fprintf(f, ", \"client_bound\": %s, \"first_error\": ", bound[compare_client_bound(row, t)]);
     json_string(f, s->first_error);
     fprintf(f, ", \"server_syscalls_counted\": \"%s\"", syscalls_source_names[s->syscalls_source]);
     for (unsigned m = 0; m < METRIC_COUNT; m++) {

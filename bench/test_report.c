@@ -257,6 +257,15 @@ static void make_data(size_t targets)
     }
 }
 
+/* The first target's in the first row; server 0: not accounted. */
+static void make_loads(double server, double client)
+{
+    for (size_t i = 0; i < MADE_REPEAT; i++) {
+        made_rows[0].series[0].values[METRIC_SERVER_LOAD][i] = server;
+        made_rows[0].series[0].values[METRIC_CLIENT_LOAD][i] = client;
+    }
+}
+
 /* The page */
 
 /* Every element that is opened is closed, in order. Takes XML with the two exceptions of the page's head. */
@@ -397,12 +406,12 @@ static void test_page_says_what_was_refused_and_what_waited(void)
 static void test_page_says_client_bound(void)
 {
     make_data(3);
-    for (size_t i = 0; i < MADE_REPEAT; i++) {
-        made_rows[0].series[0].values[METRIC_SERVER_LOAD][i] = 0.5;
-        made_rows[0].series[0].values[METRIC_CLIENT_LOAD][i] = 1;
-    }
+    make_loads(0.5, 1);
     check_page(&made_config, made_rows, 1, 4);
-    CHECK(count(written, "client-bound") == 1);
+    CHECK(count(written, "client-bound: not txkv but") == 1);
+    make_loads(0, 1);
+    check_page(&made_config, made_rows, 1, 4);
+    CHECK(count(written, "client-bound? ") == 1 && count(written, "client-bound: ") == 0);
 }
 
 static void test_silence_is_a_gap_of_the_timeline(void)
@@ -525,6 +534,37 @@ static void test_table_has_all_percentiles(void)
     write_report_table();
     CHECK(strstr(written, "  p50 us     p90 us     p99 us   p99.9 us  p99.99 us     max us  ") != NULL);
     CHECK(strstr(written, "     1.0        2.0        3.0        4.0        5.0        6.0  ") != NULL);
+}
+
+static void test_client_bound_is_not_hidden_by_a_server_that_is_not_accounted(void)
+{
+    static const struct {
+        double server;
+        double client;
+        const char *in_table;
+        const char *in_csv;
+        const char *in_json;
+    } cases[] = {
+        {0.5, 0.96, "%  client-bound\n", ",\"yes\",", "\"client_bound\": true"},
+        {0.95, 0.96, "%\n", ",\"no\",", "\"client_bound\": false"},
+        {0, 0.96, "%  client-bound?\n", ",\"unknown\",", "\"client_bound\": null"},
+        {0, 0.9, "%\n", ",\"no\",", "\"client_bound\": false"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        make_data(1);
+        make_loads(cases[i].server, cases[i].client);
+        write_report_table();
+        CHECK(strstr(written, cases[i].in_table) != NULL);
+        CHECK((strstr(written, "\nclient-bound?: ") != NULL) == (strchr(cases[i].in_table, '?') != NULL));
+        FILE *f = writing();
+        report_csv(f, &made_config, made_rows, 1);
+        fclose(f);
+        CHECK(strstr(written, cases[i].in_csv) != NULL);
+        f = writing();
+        report_json(f, &made_config, made_rows, 1);
+        fclose(f);
+        CHECK(strstr(written, cases[i].in_json) != NULL);
+    }
 }
 
 static void test_table_says_what_went_wrong(void)
@@ -837,6 +877,7 @@ int main(int argc, char **argv)
         test_latency_by_rate,
         test_page_of_a_sweep,
         test_table_has_all_percentiles,
+        test_client_bound_is_not_hidden_by_a_server_that_is_not_accounted,
         test_table_says_what_went_wrong,
         test_system_calls_of_all_threads,
         test_threads_beyond_the_counters_touch_nothing,

@@ -95,7 +95,7 @@ class Run:
             target = row['targets'][0]
             figures = {name: value['median'] for name, value in target.items()
                        if isinstance(value, dict) and 'median' in value}
-            figures['bound'] = float(target['client_bound'])
+            figures['bound'] = float(target['client_bound'] or 0)  # null: not known
             found[row['test'], row['pipeline']] = figures
         return found
 
