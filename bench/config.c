@@ -297,7 +297,7 @@ static const struct opt options[] = {
     {"arrivals", 0, OPT_CALL, .parse = parse_arrivals, .arg = "poisson|fixed", .help = "of an open loop (poisson)"},
     {"sweep", 0, OPT_FLAG, AT(sweep), .help = "open loop: find the rate at which p99 breaks; each rate tried is a row"},
     {"sweep-limit-ms", 0, OPT_CALL, .parse = parse_ms, .arg = "MS",
-     .help = "p99 breaks above MS (10 times what it is at the lowest rate)"},
+     .help = "p99 breaks above MS (10 times what it is at the lowest rate, measured 5 times)"},
     {"verify", 0, OPT_FLAG, AT(verify), .help = "check that every value read was written for its key by this run"},
     {"idle", 0, OPT_COUNT, AT(idle), .max = CONNS_MAX, .arg = "N", .help = "further connections that do nothing"},
     {"non-readers", 0, OPT_COUNT, AT(non_readers), .max = CONNS_MAX, .arg = "N",
@@ -461,14 +461,17 @@ void config_print_help(void)
         "Every reply is one sample of the latency. Several --target run interleaved (A B, B A, ...) and are compared.\n"
         "The accounted CPU time is exact to the nanosecond and counts all of the server's threads.\n");
     opts_print(options, OPTIONS);
-    puts("\nA sweep begins at a tenth of what the closed loop gives and raises the rate by half until p99 is above the "
-         "limit\n"
-         "or less than 95% of what was due was answered, twice; then it halves the gap four times.\n"
-         "A transaction with reads sends BEGIN (RESP: WATCH) and GETs, waits, and sends SETs of the keys read and "
-         "COMMIT\n"
-         "(RESP: MULTI, SETs, EXEC); a refused one is counted, not retried. On text only BEGIN SERIALIZABLE can be "
-         "refused:\n"
-         "there conflict= needs the word serializable.");
+    puts(
+        "\nA sweep begins at a tenth of what the closed loop gives and raises the rate by half until p99 is above the "
+        "limit\n"
+        "or less than 95% of what was due was answered, twice; then it halves the gap four times.\n"
+        "Where the machine has other work or --duration is short, one sweep differs much from the next; --repeat takes "
+        "medians.\n"
+        "A transaction with reads sends BEGIN (RESP: WATCH) and GETs, waits, and sends SETs of the keys read and "
+        "COMMIT\n"
+        "(RESP: MULTI, SETs, EXEC); a refused one is counted, not retried. On text only BEGIN SERIALIZABLE can be "
+        "refused:\n"
+        "there conflict= needs the word serializable.");
     puts("\nNumbers may end in k, M or G. Exit status: 0; 1 when something failed or an error was answered;\n"
          "2 for a wrong option.");
 }

@@ -48,12 +48,12 @@ struct outcome {
     double answered;
 };
 
-static int try_rate(struct sweep *s, struct row *row, struct outcome *o)
+static int try_rate(struct sweep *s, struct row *row, size_t times, struct outcome *o)
 {
     double answered[REPEAT_MAX];
     struct series *series = &row->series[s->target];
     size_t first = series->n;
-    for (size_t i = 0; i < s->c->repeat; i++) {
+    for (size_t i = 0; i < times; i++) {
         if (s->progress != NULL) {
             s->progress(row, &s->c->targets[s->target], series->n);
         }
@@ -62,8 +62,8 @@ static int try_rate(struct sweep *s, struct row *row, struct outcome *o)
         }
         answered[i] = answered_share(s->r);
     }
-    o->p99_ns = stats_spread(series->values[METRIC_P99_NS] + first, s->c->repeat).median;
-    o->answered = stats_spread(answered, s->c->repeat).median;
+    o->p99_ns = stats_spread(series->values[METRIC_P99_NS] + first, times).median;
+    o->answered = stats_spread(answered, times).median;
     return 0;
 }
 
@@ -75,7 +75,8 @@ static int measure(struct sweep *s, double rate)
     row->pipeline = 1;
     row->rate = rate;
     for (int i = 0; i < SWEEP_ATTEMPTS; i++) {
-        if (try_rate(s, row, &o) != 0) {
+        bool base = s->limit_ns == 0; /* everything that follows hangs on it */
+        if (try_rate(s, row, base && s->c->repeat < SWEEP_BASE ? SWEEP_BASE : s->c->repeat, &o) != 0) {
             return -1;
         }
         s->limit_ns = s->limit_ns > 0 ? s->limit_ns : P99_FACTOR * o.p99_ns;

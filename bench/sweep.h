@@ -4,7 +4,7 @@
  *                                                      --> four times the middle between the best and the worst
  *
  * A rate breaks when, in each of two attempts, the median p99 of its repetitions is above the limit (--sweep-limit-ms;
- * without it, 10 times the p99 at the lowest rate), or less than 95% of the requests due, ten aside, were answered by
+ * without it, 10 times the p99 at the lowest rate, the median of at least 5 measurements there), or less than 95% of the requests due, ten aside, were answered by
  * the end. One attempt alone may have met a machine that was busy with something else. */
 #ifndef BENCH_SWEEP_H
 #define BENCH_SWEEP_H
@@ -14,6 +14,7 @@
 #define SWEEP_CLIMB 28
 #define SWEEP_BISECT 4
 #define SWEEP_ATTEMPTS 2
+#define SWEEP_BASE 5
 #define SWEEP_ROWS_MAX (SWEEP_CLIMB + SWEEP_BISECT)
 
 /* Sweeps every target with every workload. Each rate becomes a row with the series of one target, in rising order; the

@@ -284,7 +284,8 @@ static void test_what_waits_at_the_end_counts(void)
 
 static struct row rows[SWEEP_ROWS_MAX];
 
-/* Runs a sweep against a stub; the number of rows, of which there are enough to look at the last. */
+/* Runs a sweep against a stub, with or without (NULL) a limit of p99 in ms; the number of rows, of which there are enough
+ * to look at the last. */
 static size_t sweep_stub(const struct stub *stub, const char *limit)
 {
     static struct config c;
@@ -294,15 +295,16 @@ static size_t sweep_stub(const struct stub *stub, const char *limit)
     memcpy(port, stub->port, sizeof port);
     char *argv[] = {"txkv-benchmark", "-p", port, "--sweep", "-t", "set", "-c", "5", "--duration", "0.2", NULL, NULL};
     char copy[64];
-    snprintf(copy, sizeof copy, "--sweep-limit-ms=%s", limit);
-    argv[10] = copy;
+    snprintf(copy, sizeof copy, "--sweep-limit-ms=%s", limit == NULL ? "" : limit);
+    argv[10] = limit == NULL ? NULL : copy;
     memset(rows, 0, sizeof rows);
-    CHECK(config_parse(&c, 11, argv, why, sizeof why) == OPTS_OK);
+    CHECK(config_parse(&c, limit == NULL ? 10 : 11, argv, why, sizeof why) == OPTS_OK);
     CHECK(compare_rows(&c) == SWEEP_ROWS_MAX);
     CHECK(compare_run(&c, rows, &n, NULL, why, sizeof why) == 0 && n > 0);
     for (size_t i = 0; i < n; i++) {
-        CHECK(rows[i].series[0].n >= 1 && rows[i].series[0].n <= SWEEP_ATTEMPTS &&
-              rows[i].rate > (i == 0 ? 0 : rows[i - 1].rate));
+        size_t first = i == 0 && limit == NULL ? SWEEP_BASE : 1;
+        CHECK(rows[i].series[0].n >= first && rows[i].series[0].n < first + SWEEP_ATTEMPTS);
+        CHECK(rows[i].rate > (i == 0 ? 0 : rows[i - 1].rate));
         CHECK((rows[i].note[0] != '\0') == (i == n - 1));
     }
     return n == 0 ? 1 : n;
@@ -325,6 +327,15 @@ static void test_a_sweep_holds_p99_against_the_limit(void)
     struct stub stub = stub_start(&(struct stub_plan){.delay_us = 1000});
     size_t n = sweep_stub(&stub, "0.5");
     CHECK(n == 1 && strstr(rows[0].note, "breaks at the lowest rate already: p99 is") != NULL);
+    stub_stop(&stub);
+}
+
+/* The limit of all rates comes from the lowest: the row that sweep_stub() expects there has several measurements. */
+static void test_a_sweep_without_a_limit_does_not_trust_a_single_measurement(void)
+{
+    struct stub stub = stub_start(&(struct stub_plan){.delay_us = 1000});
+    size_t n = sweep_stub(&stub, NULL);
+    CHECK(strstr(rows[n - 1].note, "breaks at") != NULL);
     stub_stop(&stub);
 }
 
@@ -501,6 +512,7 @@ int main(int argc, char **argv)
         test_what_waits_at_the_end_counts,
         test_a_sweep_finds_no_more_than_the_server_can_do,
         test_a_sweep_holds_p99_against_the_limit,
+        test_a_sweep_without_a_limit_does_not_trust_a_single_measurement,
         test_as_many_transactions_conflict_as_asked_for,
         test_many_connections_conflict_by_chance_too,
         test_plain_transactions_never_conflict,
