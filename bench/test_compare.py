@@ -9,7 +9,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 # pylint: disable=wrong-import-position
-from comparison import report, servers, stats
+from comparison import facts, report, servers, stats
 from comparison.rows import OWN, QUICK, ROWS, Goal, Metric, Row
 
 WORDS = {'keys': '1k', 'big': '2k', 'many': '3k', 'idle': '10', 'duration': 1, 'churn': 1, 'churn_s': 1}
@@ -151,6 +151,17 @@ class Document(unittest.TestCase):
             self.assertNotIn('{', written)
             self.assertEqual(written.count(f'[{row.name}](#{row.name})'), len(row.goals))
             self.assertGreaterEqual(row.connections(QUICK) or QUICK.idle, QUICK.idle)
+
+
+class Command(unittest.TestCase):
+    def test_no_path_of_the_machine_is_shown(self):
+        for words, shown in ((['--with', '/a/b.json', '--json=/c/d e.json'], "--with b.json '--json=d e.json'"),
+                             (['--output', '/a/b/', '--build', '../c', '--rows', 'idle'],
+                              '--output b --build c --rows idle'),
+                             (['--out', '/a/b', '--w=/c/d'], '--out b --w=d'),
+                             (['--output', '.', '--json', 'plain'], '--output . --json plain'),
+                             (['--quick', '--peer', 'a=h:1,resp'], '--quick --peer a=h:1,resp')):
+            self.assertEqual(facts.command_text(['bench/compare', *words]), f'bench/compare {shown}')
 
 
 class Earlier(unittest.TestCase):

@@ -9,6 +9,7 @@ import subprocess
 from comparison.servers import KINDS, version_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+PATH_OPTIONS = ('--build', '--with', '--output', '--json')  # may be shortened as argparse takes them: --out
 
 
 def output_of(*argv):
@@ -36,6 +37,26 @@ def compiler_of(build):
     return f'{name}, {kind}' if name and kind else name
 
 
+def command_text(words):
+    """As typed, but of the paths of this machine only the last part."""
+    shown, is_path = [], False
+    for word in words:
+        name, equals, value = word.partition('=')
+        names_path = len(name) > 2 and any(option.startswith(name) for option in PATH_OPTIONS)
+        if is_path:
+            shown.append(last_part(word))
+        elif names_path and equals:
+            shown.append(f'{name}={last_part(value)}')
+        else:
+            shown.append(word)
+        is_path = names_path and not equals and not is_path
+    return shlex.join(shown)
+
+
+def last_part(path):
+    return os.path.basename(os.path.normpath(path)) or path
+
+
 def facts_of(build, names, command):
     """Pairs of a name and what there is to say."""
     versions = [version_of(KINDS[name], build) for name in names if KINDS[name].version]
@@ -49,5 +70,5 @@ def facts_of(build, names, command):
         ('source', output_of('git', 'describe', '--always', '--dirty', '--exclude=*') or 'unknown'),
         ('compiler', compiler_of(build) or 'unknown'),
         ('load before', f'{os.getloadavg()[0]:.1f} processes wanted to run, in the minute before'),
-        ('command', '`' + shlex.join(command) + '`'),
+        ('command', f'`{command_text(command)}`'),
     ]
