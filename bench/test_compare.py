@@ -1,16 +1,26 @@
 #!/usr/bin/env python3
-"""The parts of bench/compare that need no server: statistics, judgement, the document, options."""
+"""The parts of bench/compare that need no server: statistics, judgement, the document, the files, options."""
+import contextlib
+import importlib.machinery
+import importlib.util
+import io
+import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import types
 import unittest
+from dataclasses import replace
+from unittest import mock
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 # pylint: disable=wrong-import-position
 from comparison import facts, report, servers, stats
-from comparison.rows import OWN, QUICK, ROWS, Goal, Metric, Row
+from comparison.rows import OWN, QUICK, ROWS, Goal, Metric, Row, Run
 
 WORDS = {'keys': '1k', 'big': '2k', 'many': '3k', 'idle': '10', 'duration': 1, 'churn': 1, 'churn_s': 1}
 
@@ -178,6 +188,114 @@ class Earlier(unittest.TestCase):
         once_more = report.results_of(report.raw([('date', 'tomorrow'), ('source', 'def')], [again]), known)[row.name]
         self.assertEqual(once_more.said, again.said)
         self.assertEqual(report.results_of(numbers, {}), {})
+
+
+def load_compare():
+    """bench/compare, whose name has no suffix, as a module."""
+    loader = importlib.machinery.SourceFileLoader('compare', os.path.join(HERE, 'compare'))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader('compare', loader))
+    loader.exec_module(module)
+    return module
+
+
+compare = load_compare()
+PAGE_LINE = 'The latency curves and timelines of the pipelined rows: [results.html](results.html).'
+EARLIER_PAGE_LINE = PAGE_LINE.replace(' rows:', ' rows, of an earlier run:')
+
+
+class Files(unittest.TestCase):
+    """What a run leaves, of rows that need no server."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.output = directory.name
+
+    def path(self, name):
+        return os.path.join(self.output, name)
+
+    def read(self, name):
+        with open(self.path(name), encoding='utf-8') as file:
+            return file.read()
+
+    def put(self, name, content):
+        with open(self.path(name), 'w', encoding='utf-8') as file:
+            file.write(content)
+
+    @staticmethod
+    def row(name, measure=lambda *_: {'cpu': 1.0}):
+        return Row(name, 'Title', 'How.', (), (Metric('cpu', 'CPU', 'ns'),), (), measure, pipeline=1, restarts=True)
+
+    def run_rows(self, *rows, write_page=lambda *_: None, no_page=False):
+        arguments = types.SimpleNamespace(rows=None, earlier=[], peer=[], build='', output=self.output, no_page=no_page,
+                                          json=self.path('all.json'), quick=False, check=False)
+        progress = types.SimpleNamespace(say=lambda _: None, elapsed=lambda: '1:02 minutes')
+        nothing = {name: lambda *_: None for name in ('needed', 'raise_limits', 'serves_resp')}
+        with mock.patch.multiple(compare, ROWS=rows, write_page=write_page, facts_of=lambda *_: [('date', 'today')],
+                                 **nothing), contextlib.redirect_stdout(io.StringIO()):
+            return compare.compare(arguments, Run(None, None, replace(QUICK, rounds=1)), progress)
+
+    def check_broken_off(self, said, missing):
+        written = self.read('RESULTS.md')
+        for text in ('## one', said, EARLIER_PAGE_LINE):
+            self.assertIn(text, written)
+        self.assertNotIn(missing, written)
+        self.assertEqual(self.read('results.html'), 'old')
+        self.assertEqual(json.loads(self.read('all.json'))['rows'][0]['name'], 'one')
+        self.assertEqual(sorted(os.listdir(self.output)), ['RESULTS.md', 'all.json', 'results.html'])
+
+    def test_a_signal_leaves_the_rows_measured_so_far(self):
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            def interrupted(*_, signum=signum):
+                signal.raise_signal(signum)
+                self.fail('the signal did nothing')
+            self.addCleanup(signal.signal, signum, signal.signal(signum, compare.on_signal))
+            self.put('results.html', 'old')
+            with self.assertRaises(SystemExit) as end:
+                self.run_rows(self.row('one'), self.row('two', interrupted), self.row('three'))
+            self.assertEqual(end.exception.code, 128 + signum)
+            self.check_broken_off('| **took** | 1:02 minutes up to row 1 of 3 |', '## two')
+
+    def test_broken_off_while_the_page_is_made_all_rows_are_there(self):
+        def broken_off(_run, _rows, _peers, path):
+            with compare.whole(path) as part:
+                self.put(part, 'half of')
+                sys.exit(130)
+        self.put('results.html', 'old')
+        with self.assertRaises(SystemExit):
+            self.run_rows(self.row('one'), self.row('two'), write_page=broken_off)
+        self.check_broken_off('| **took** | 1:02 minutes up to row 2 of 2 |', '## three')
+
+    def test_without_a_page_the_earlier_one_is_named_as_such(self):
+        self.put('results.html', 'old')
+        self.assertEqual(self.run_rows(self.row('one'), write_page=self.fail, no_page=True), 0)
+        self.check_broken_off('| **took** | 1:02 minutes |', PAGE_LINE)
+
+    def test_a_page_that_is_not_there_is_not_named(self):
+        self.run_rows(self.row('one'), write_page=self.fail, no_page=True)
+        self.assertNotIn('results.html', self.read('RESULTS.md'))
+
+    def test_a_page_of_this_run_is_no_earlier_one(self):
+        self.put('results.html', 'old')
+        self.run_rows(self.row('one'), write_page=lambda *_: self.put('results.html', 'new'))
+        self.assertIn(PAGE_LINE, self.read('RESULTS.md'))
+
+    def test_half_a_file_takes_no_place(self):
+        self.put('some', 'old')
+        for content, ends in (('half', True), ('new', False)):
+            with contextlib.suppress(SystemExit), compare.whole(self.path('some')) as part:
+                self.put(part, content)
+                if ends:
+                    sys.exit(1)
+            self.assertEqual(self.read('some'), 'old' if ends else 'new')
+        self.assertEqual(os.listdir(self.output), ['some'])
+
+    def test_a_link_stays_one(self):
+        self.put('some', 'old')
+        os.symlink(self.path('some'), self.path('link'))
+        with compare.whole(self.path('link')) as part:
+            self.put(part, 'new')
+        self.assertEqual((self.read('some'), os.path.islink(self.path('link'))), ('new', True))
 
 
 class Options(unittest.TestCase):

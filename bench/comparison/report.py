@@ -211,8 +211,9 @@ def interval_text(rounds):
     return f'the {100 * coverage:.1f}% interval of that median (the sign test\'s)'
 
 
-def markdown(facts, results, words, *, rounds, quick=False, page=None, resp=False):
-    """The whole of RESULTS.md. facts are pairs, said of the run; words are what the rows' texts are filled in from."""
+def markdown(facts, results, words, *, rounds, quick=False, page=None, page_is_earlier=False, resp=False):
+    """The whole of RESULTS.md. facts are pairs, said of the run; words are what the rows' texts are filled in from;
+    page is the name of the page, and whether an earlier run wrote it, or None."""
     judged = judgements(results)
     counts = {verdict: sum(j.verdict == verdict for j in judged) for verdict in (MET, MISSED, UNKNOWN)}
     lines = ['# txkv beside its peers', '']
@@ -222,7 +223,9 @@ def markdown(facts, results, words, *, rounds, quick=False, page=None, resp=Fals
     lines += ['Written by `bench/compare`; do not edit.', '']
     lines += table(['', ''], [[f'**{name}**', value] for name, value in facts], 2)
     lines += ['', 'Goals: ' + ', '.join(f'{n} {verdict}' for verdict, n in counts.items()) + '.']
-    lines += [f'The latency curves and timelines of the pipelined rows: [{page}]({page}).'] if page else []
+    if page:
+        when = ', of an earlier run' if page_is_earlier else ''
+        lines.append(f'The latency curves and timelines of the pipelined rows{when}: [{page}]({page}).')
     lines += ['', *goal_table(results, judged, resp), '', '## How it was measured', '',
               METHOD.format(interval=interval_text(rounds))]
     for result in results:
