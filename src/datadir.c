@@ -114,12 +114,13 @@ int datadir_open(struct disk_dir *dir, const char *path, struct store *st, struc
         fprintf(stderr, "txkv-server: --data %s: %s\n", path, found->problem);
         return -1;
     }
-    say_found(found, &loading);
     int rc = recover_settle(&dir->disk, found, log);
     if (rc < 0) {
-        fprintf(stderr, "txkv-server: --data %s: it cannot be put in order: %s\n", path, strerror(-rc));
+        fprintf(stderr, "txkv-server: --data %s: %s%sit cannot be put in order: %s\n", path, found->problem,
+                found->problem[0] == '\0' ? "" : "; ", strerror(-rc));
         return -1;
     }
+    say_found(found, &loading);
     while (log->id == 0) {
         if (getrandom(&log->id, sizeof(log->id), 0) != (ssize_t)sizeof(log->id)) {
             fprintf(stderr, "txkv-server: no source of random bytes\n");

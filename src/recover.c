@@ -647,6 +647,19 @@ static void save_tail(struct settling *s, int file)
     keep_error(s, s->error == 0 ? d->ops->sync(d, copy) : 0);
     keep_error(s, d->ops->close(d, copy));
     keep_error(s, s->error == 0 ? d->ops->sync_names(d) : 0);
+    if (s->error < 0) {
+        d->ops->remove(d, saved); /* it is not whole, and would look as if something had been kept */
+    }
+}
+
+/* Zeros stand behind the tail, as the segment was made of them. Without them a full disk has room for the copy. */
+static void cut_zeros(struct settling *s, int file)
+{
+    struct disk *d = s->disk;
+    uint64_t size;
+    uint64_t end = s->found->segment_at + s->found->tail_bytes;
+    int rc = d->ops->size(d, file, &size);
+    keep_error(s, rc == 0 && size > end ? d->ops->truncate(d, file, end) : rc);
 }
 
 /* The segment in which the log ends: without its tail, and on disk. What nothing shows to be on disk is written anew: after a sync
@@ -670,31 +683,49 @@ static void settle_last(struct settling *s)
     }
     copy_bytes(s, file, s->found->synced_at, s->found->segment_at - s->found->synced_at, file, s->found->synced_at);
     if (s->found->tail_bytes > 0 && s->error == 0) {
-        save_tail(s, file);
+        cut_zeros(s, file);
+        if (s->error == 0) {
+            save_tail(s, file);
+        }
         keep_error(s, s->error == 0 ? d->ops->truncate(d, file, s->found->segment_at) : 0);
     }
     keep_error(s, s->error == 0 ? d->ops->sync(d, file) : 0);
     keep_error(s, d->ops->close(d, file));
 }
 
-/* Those behind the end were made ahead and not used; or what they hold is given up. */
-static void settle_behind(struct recovering *r, struct settling *s, uint64_t end)
+/* Those behind the end that were made ahead and not used. They go first: what is to be kept needs their room on a full disk. */
+static void remove_unused(struct recovering *r, struct settling *s, uint64_t end)
 {
+    size_t left = 0;
     for (size_t i = 0; i < r->segments.count; i++) {
         uint64_t number = r->segments.numbers[i];
         uint64_t seq;
         uint64_t bytes;
         char name[DISK_NAME_MAX];
-        if (number <= end || s->error < 0) {
-            continue;
+        enum segment_state state = SEGMENT_USED;
+        if (number > end && s->error == 0) {
+            state = look_at(r, number, &seq, &bytes);
         }
-        log_name(number, name);
-        enum segment_state state = look_at(r, number, &seq, &bytes);
         if (state == SEGMENT_REFUSED) {
             keep_error(s, -EIO); /* it could be read before; what is in it is not known now */
-        } else if (state == SEGMENT_UNUSED) {
+        }
+        if (state == SEGMENT_UNUSED) {
+            log_name(number, name);
             keep_error(s, s->disk->ops->remove(s->disk, name));
         } else {
+            r->segments.numbers[left++] = number;
+        }
+    }
+    r->segments.count = left;
+}
+
+/* What the others behind the end hold is given up. */
+static void move_rest_aside(struct recovering *r, struct settling *s, uint64_t end)
+{
+    for (size_t i = 0; i < r->segments.count && s->error == 0; i++) {
+        char name[DISK_NAME_MAX];
+        log_name(r->segments.numbers[i], name);
+        if (r->segments.numbers[i] > end) {
             move_aside(s, name);
         }
     }
@@ -708,6 +739,7 @@ int recover_settle(struct disk *d, const struct recovery *found, struct log *log
     struct recovering r = {.disk = d, .sink = &nobody, .found = &scratch};
     struct settling s = {.disk = d, .found = found};
     bool behind = found->last < found->checkpoint; /* nothing of the log is needed, and it cannot be continued */
+    uint64_t end = behind ? 0 : found->segment;
     uint64_t highest = 0;
     keep_error(&s, list_names(&r, &r.segments, on_segment));
     if (s.error == 0 && r.segments.count > 0) {
@@ -722,10 +754,11 @@ int recover_settle(struct disk *d, const struct recovery *found, struct log *log
         checkpoint_name(found->damaged[i], name);
         move_aside(&s, name);
     }
+    remove_unused(&r, &s, end);
     if (s.error == 0 && !behind) {
         settle_last(&s);
     }
-    settle_behind(&r, &s, behind ? 0 : found->segment);
+    move_rest_aside(&r, &s, end);
     keep_error(&s, s.error == 0 ? d->ops->sync_names(d) : 0);
     uint64_t number = behind ? highest : found->segment_at == 0 && found->segment > 0 ? found->segment - 1 : found->segment;
     uint64_t last = behind ? found->checkpoint : found->last;

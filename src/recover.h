@@ -63,7 +63,8 @@ enum recover_result recover_read(struct disk *d, const struct recover_sink *sink
 
 /* After clean or torn, or damaged where what is lost is given up: saves the tail aside and cuts it, puts damaged checkpoints
  * aside, removes what was made ahead or not finished, makes sure that all that was read is on disk, and sets the log up to go
- * on in a new segment (which is not made yet). 0 or a negative errno. */
+ * on in a new segment (which is not made yet). On a full disk the tail's copy takes the room of what was made ahead. 0 or a
+ * negative errno: nothing was cut without a copy, and no copy that is not whole stays. */
 int recover_settle(struct disk *d, const struct recovery *found, struct log *log);
 
 /* Renames a file to saved-NAME, or where that is taken to saved-NAME.2, .3 and so on. 0 or a negative errno. */

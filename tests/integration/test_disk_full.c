@@ -1,8 +1,12 @@
 /* A full disk: reads are served, writes get ERR READONLY with nothing applied, and once there is space again they are taken. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -312,6 +316,118 @@ static void of_its_log_alone(void)
     server_stop(&f.server);
 }
 
+/* --- a torn tail on a full disk --- */
+
+#define SEGMENT_BYTES ((size_t)128 << 10)
+#define TAIL_BYTES 3000
+#define SEGMENT "disk/data/log-0000000000000001"
+#define AHEAD "disk/data/log-0000000000000002"
+
+/* Bytes that are no commit behind the last one, as many as `most` and the segment allow; how many. */
+static size_t tear(size_t most)
+{
+    static char bytes[SEGMENT_BYTES];
+    int fd = open(check_path(SEGMENT), O_RDWR | O_CLOEXEC);
+    CHECK(fd >= 0 && pread(fd, bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes), "the segment: %s", strerror(errno));
+    size_t end = sizeof(bytes);
+    while (bytes[end - 1] == 0) {
+        end--;
+    }
+    size_t tail = most < sizeof(bytes) - end ? most : sizeof(bytes) - end;
+    memset(bytes + end, 'x', tail);
+    CHECK(pwrite(fd, bytes + end, tail, (off_t)end) == (ssize_t)tail && close(fd) == 0, "the segment: %s", strerror(errno));
+    return tail;
+}
+
+/* Bytes of the only file that was saved; -1: there is none. */
+static long saved_bytes(void)
+{
+    struct dirent *entry;
+    struct stat st;
+    long bytes = -1;
+    DIR *dir = opendir(check_path("disk/data"));
+    CHECK(dir != NULL, "disk/data: %s", strerror(errno));
+    while ((entry = readdir(dir)) != NULL) {
+        if (strncmp(entry->d_name, "saved-", 6) == 0) {
+            CHECK(bytes < 0 && fstatat(dirfd(dir), entry->d_name, &st, 0) == 0, "%s is there too", entry->d_name);
+            bytes = (long)st.st_size;
+        }
+    }
+    closedir(dir);
+    return bytes;
+}
+
+/* Three commits in one segment, the next one made ahead, and a server that was killed. */
+static void leave_commits(struct fixture *f)
+{
+    small_disk_mount(DISK_BYTES);
+    start(f);
+    while (f->acknowledged < 3) {
+        CHECK(set_next(f), "there is room, and a write was refused");
+    }
+    server_wait_idle(&f->server);
+    CHECK(access(check_path(AHEAD), F_OK) == 0, "no segment was made ahead");
+    client_close(&f->client);
+    server_kill(&f->server);
+}
+
+static void start_torn(struct fixture *f, size_t tail)
+{
+    start(f);
+    expect_said(f, "; cut, and kept as saved-log-*");
+    CHECK(saved_bytes() == (long)tail, "%zu bytes were cut, and %ld kept", tail, saved_bytes());
+    check_all_there(f);
+}
+
+/* The segments made ahead have the room for what is kept. */
+static void torn_with_one_ahead(void)
+{
+    struct fixture f = {.acknowledged = 0};
+    leave_commits(&f);
+    size_t tail = tear(SEGMENT_BYTES);
+    small_disk_fill(0);
+    start_torn(&f, tail);
+    client_close(&f.client);
+    server_stop(&f.server);
+}
+
+/* The zeros behind the tail have it. */
+static void torn_with_none_ahead(void)
+{
+    struct fixture f = {.acknowledged = 0};
+    leave_commits(&f);
+    size_t tail = tear(TAIL_BYTES);
+    CHECK(unlink(check_path(AHEAD)) == 0, "unlink: %s", strerror(errno));
+    small_disk_fill(0);
+    start_torn(&f, tail);
+    client_close(&f.client);
+    server_stop(&f.server);
+}
+
+/* Nothing has it: it does not start, says what is so, leaves nothing behind, and starts when there is room. */
+static void torn_without_room(void)
+{
+    struct fixture f = {.acknowledged = 0};
+    struct server_result r;
+    leave_commits(&f);
+    const char *const again[] = {"--port", "0", "--data", check_path("disk/data"), NULL};
+    size_t tail = tear(SEGMENT_BYTES);
+    CHECK(unlink(check_path(AHEAD)) == 0, "unlink: %s", strerror(errno));
+    small_disk_fill(0);
+    for (int i = 0; i < 2; i++) {
+        server_run_with(&r, &(struct server_setup){.args = again});
+        CHECK(r.status == 1 && strstr(r.err, "it cannot be put in order: No space left on device") != NULL, "status %d: %s", r.status, r.err);
+        CHECK(strstr(r.err, "are no whole commit") != NULL, "it does not say what was to be cut: %s", r.err);
+        CHECK(strstr(r.err, "kept") == NULL, "it says that it has kept something: %s", r.err);
+        CHECK(saved_bytes() < 0, "a copy that is not whole was left");
+    }
+    small_disk_free();
+    start_torn(&f, tail);
+    CHECK(set_next(&f), "there is room, and a write was refused");
+    client_close(&f.client);
+    server_stop(&f.server);
+}
+
 static const struct check checks[] = {
     {"full, and healed", once},
     {"soak: full, and healed, 20 times", twenty_times},
@@ -319,6 +435,9 @@ static const struct check checks[] = {
     {"stop and start", stop_and_start},
     {"of its own log", of_its_own_log},
     {"of its log alone", of_its_log_alone},
+    {"a torn tail, a segment ahead", torn_with_one_ahead},
+    {"a torn tail, none ahead", torn_with_none_ahead},
+    {"a torn tail, no room", torn_without_room},
 };
 
 CHECK_MAIN(checks)

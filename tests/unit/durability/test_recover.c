@@ -437,6 +437,35 @@ Test(recover_settle, keeps_what_it_cuts)
     sim_disk_deinit(&disk);
 }
 
+/* Half a copy would look as if something had been kept. */
+Test(recover_settle, leaves_no_copy_that_is_not_whole)
+{
+    for (uint64_t nth = 1;; nth++) {
+        struct sim_disk disk;
+        struct found f;
+        struct log log = {.segment_bytes = FILES_SEGMENT};
+        size_t size;
+        char name[DISK_NAME_MAX];
+        make_log(&disk, "", 2);
+        record_at(&disk, LOG1, 1, &size)[size - 1] ^= 1;
+        find(&f, &disk);
+        snprintf(name, sizeof(name), "saved-" LOG1 "-%lx", (unsigned long)f.recovery.segment_at);
+        disk.plan = (struct sim_plan){.nth = disk.ops + nth, .how = SIM_ENOSPC};
+        int rc = recover_settle(&disk.disk, &f.recovery, &log);
+        uint64_t failed = disk.failed;
+        bool is_cut = sim_disk_bytes(&disk, LOG1)->size == f.recovery.segment_at;
+        const struct sim_bytes *saved = sim_disk_bytes(&disk, name);
+        cr_assert(saved == NULL || saved->size == size, "operation %lu: half a copy is left", (unsigned long)nth);
+        cr_assert(saved != NULL || !is_cut, "operation %lu: cut without a copy", (unsigned long)nth);
+        cr_assert(failed == 0 || rc < 0 || disk.failed_op == SIM_CLOSE || disk.failed_op == SIM_REMOVE, "operation %lu: not noticed",
+                  (unsigned long)nth);
+        sim_disk_deinit(&disk);
+        if (failed == 0) {
+            break;
+        }
+    }
+}
+
 Test(recover_settle, puts_a_damaged_checkpoint_aside)
 {
     struct sim_disk disk;
