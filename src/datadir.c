@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <uv.h>
 
+#include "fault.h"
 #include "replay.h"
 
 #define SECOND_NS UINT64_C(1000000000)
@@ -81,6 +83,20 @@ static int open_alone(struct disk_dir *dir, const char *path)
     return rc < 0 ? -1 : 0;
 }
 
+/* A client chooses the names of backups: where the log is, "log-0000000000000003" would be in the way of the next segment. */
+static int check_backups(const struct disk_dir *dir, const char *path, const char *backup_dir)
+{
+    struct stat data;
+    struct stat backups;
+    if (backup_dir == NULL || FAULT(backups_among_data) || stat(backup_dir, &backups) < 0 || fstat(dir->dir, &data) < 0 ||
+        backups.st_ino != data.st_ino || backups.st_dev != data.st_dev) {
+        return 0;
+    }
+    fprintf(stderr, "txkv-server: --backup-dir %s: it is the directory of --data %s; backups need one of their own, which may be in it\n",
+            backup_dir, path);
+    return -1;
+}
+
 /* recover_read into the store. */
 static enum recover_result read_all(struct disk *d, const struct recover_sink *sink, struct loading *loading, struct store *st,
                                     struct recovery *found)
@@ -97,11 +113,12 @@ static enum recover_result read_all(struct disk *d, const struct recover_sink *s
     return result;
 }
 
-int datadir_open(struct disk_dir *dir, const char *path, struct store *st, struct log *log, struct recovery *found)
+int datadir_open(struct disk_dir *dir, const char *path, const char *backup_dir, struct store *st, struct log *log,
+                 struct recovery *found)
 {
     struct loading loading = {.began = uv_hrtime(), .said = uv_hrtime()};
     const struct recover_sink sink = {on_reset, on_payload, on_payload, on_progress, &loading};
-    if (open_alone(dir, path) < 0) {
+    if (open_alone(dir, path) < 0 || check_backups(dir, path, backup_dir) < 0) {
         return -1;
     }
     enum recover_result result = read_all(&dir->disk, &sink, &loading, st, found);

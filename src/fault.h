@@ -34,6 +34,7 @@
     X(sync_tried_again, "a sync that failed is tried again, and believed")                                             \
     X(looked_at_once, "txkv-check takes what it finds beside a server for what stays")                                 \
     X(space_not_noticed, "a full disk is full for ever")                                                               \
+    X(backups_among_data, "backups may go where the log is")                                                           \
     X(time_ignored, "a key is there although its time has passed")                                                      \
     X(end_not_validated, "COMMIT does not see that the time of a key that was read has passed")                        \
     X(removal_is_change, "COMMIT takes the removal of a key that was read as absent for a change")                     \

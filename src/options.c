@@ -41,7 +41,7 @@ static const struct option_row rows[] = {
     {"log-segment-bytes", "SIZE", KIND_SIZE, FIELD(segment_bytes), 64 << 10, (size_t)4 << 30, "64M",
      "size of a segment of the log; the largest commit must fit"},
     {"backup-dir", "DIR", KIND_PATH, FIELD(backup_dir), 1, 4000, NULL,
-     "directory for the copies that BACKUP makes (default: BACKUP is refused)"},
+     "directory for the copies that BACKUP makes, not the one of --data itself (default: BACKUP is refused)"},
     {"outcome-keep", "SECONDS", KIND_NUMBER, FIELD(outcome_keep_seconds), 600, 604800, "600",
      "how long OUTCOME can tell at least what became of a transaction with an ID"},
     {"outcome-max", "N", KIND_NUMBER, FIELD(outcome_max), 1000, 10000000, "1000000",

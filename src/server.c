@@ -541,7 +541,8 @@ static int start_durability(struct server *server)
     if (o->data != NULL) {
         *c = (struct committer){.engine = e, .tick = &server->tick, .options = o, .last_words = last_words};
         c->log.segment_bytes = o->segment_bytes;
-        if (datadir_open(&server->data, o->data, &e->store, &c->log, &found) < 0 || committer_start(c, &server->loop) < 0) {
+        if (datadir_open(&server->data, o->data, o->backup_dir, &e->store, &c->log, &found) < 0 ||
+            committer_start(c, &server->loop) < 0) {
             return -1;
         }
         c->log_bytes = found.log_bytes;

@@ -222,6 +222,28 @@ static void options_that_do_not_fit(void)
     CHECK(access(check_path("data"), F_OK) < 0, "a directory was made for a command line that is wrong");
 }
 
+/* A client that chooses the name of a backup must not be able to put it where the next segment of the log goes. */
+static void backups_among_data(void)
+{
+    struct server s;
+    const char *data = check_path("data");
+    const char *const first[] = {"--port", "0", "--data", data, "--backup-dir", data, NULL};
+    expect_refused(first, 1, "it is the directory of --data"); /* though neither was there before */
+    server_start_on(&s, "data", NULL);
+    set_one(&s, "SET a 1");
+    server_stop(&s);
+    CHECK(symlink(data, check_path("link")) == 0, "symlink: %s", strerror(errno));
+    const char *const same[] = {"--port", "0", "--data", data, "--backup-dir", check_path("link"), NULL};
+    expect_refused(same, 1, "it is the directory of --data");
+    server_start_on(&s, "data", "--backup-dir", check_path("data/backups"), NULL); /* inside of it they are not in the way */
+    set_one(&s, "BACKUP log-0000000000000003");
+    get_one(&s, "GET a", "1");
+    server_stop(&s);
+    server_start_on(&s, "data", NULL);
+    get_one(&s, "GET a", "1");
+    server_stop(&s);
+}
+
 /* --- without one --- */
 
 static void memory_only(void)
@@ -250,6 +272,7 @@ static const struct check checks[] = {
     {"no directory", no_directory},
     {"read-only disk", read_only_disk},
     {"options that do not fit", options_that_do_not_fit},
+    {"backups among the data", backups_among_data},
     {"memory only", memory_only},
 };
 
