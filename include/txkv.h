@@ -222,7 +222,8 @@ TXKV_API int txkv_begin(struct txkv *c, enum txkv_mode mode);
  * TXKV_ERR_DONE: it was applied (a failed transaction is open, as after other refusals: txkv_rollback).
  * TXKV_OK: nothing of it was applied, and nothing will be, even if the server still holds the lost connection; a new
  * transaction is open.
- * TXKV_ERR_FULL: the server has no room for a further ID; one without an ID can be begun. TXKV_ERR_SYNTAX: the server is
+ * TXKV_ERR_FULL: the server has no room for a further ID (as it is set up by default, after 1,666 commits a second with
+ * an ID for 10 minutes: --outcome-max); one without an ID can be begun. TXKV_ERR_SYNTAX: the server is
  * too old for IDs. */
 TXKV_API int txkv_begin_id(struct txkv *c, enum txkv_mode mode, const char *id);
 
@@ -298,8 +299,9 @@ TXKV_API size_t txkv_pending(const struct txkv *c);
  * tries is how often fn may be called, 1 or more. No answer may be outstanding and no transaction open at the call;
  * none is after it.
  *
- * The transaction has a random ID, unless mode is TXKV_READONLY, or the server is too old for IDs or has no room for
- * more. When the connection is lost between COMMIT and its answer, this call connects again, about 20 times within a
+ * The transaction has a random ID, unless mode is TXKV_READONLY, or the server is too old for IDs, or this is one of the
+ * 1,000 next behind one for whose ID it had no room (see txkv_begin_id). Without an ID a lost answer to COMMIT is
+ * TXKV_ERR_OUTCOME. When the connection is lost between COMMIT and its answer, this call connects again, about 20 times within a
  * second or so, and finds out what became of it: it is done, or fn is called again while tries are left. With an ID,
  * COMMIT is a commit in the server's log even if it changes nothing: use TXKV_READONLY where you only read.
  *

@@ -43,9 +43,10 @@ static const struct option_row rows[] = {
     {"backup-dir", "DIR", KIND_PATH, FIELD(backup_dir), 1, 4000, NULL,
      "directory for the copies that BACKUP makes, not the one of --data itself (default: BACKUP is refused)"},
     {"outcome-keep", "SECONDS", KIND_NUMBER, FIELD(outcome_keep_seconds), 600, 604800, "600",
-     "how long OUTCOME can tell at least what became of a transaction with an ID"},
+     "how long at least OUTCOME can tell what became of a transaction with an ID, by the system's clock"},
     {"outcome-max", "N", KIND_NUMBER, FIELD(outcome_max), 1000, 10000000, "1000000",
-     "how many IDs are remembered, about 200 bytes each; over it BEGIN with an ID gets ERR FULL"},
+     "how many IDs are remembered, about 200 bytes each; over it BEGIN with an ID gets ERR FULL: in the long run "
+     "this many in --outcome-keep seconds can commit (1,666 a second by default)"},
     {"isolation", "LEVEL", KIND_ISOLATION, FIELD(serializable), 0, 0, "plain",
      "what a bare BEGIN opens: plain (the last commit wins) or serializable"},
     {"quiet-transactions", NULL, KIND_FLAG, FIELD(quiet_transactions), 0, 0, NULL,

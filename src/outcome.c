@@ -149,6 +149,7 @@ static bool make_room(struct outcomes *o)
         } else if (is_over(o, o->committed.first)) {
             forget(o, o->committed.first);
         } else {
+            o->refused++;
             return false;
         }
     }

@@ -9,7 +9,7 @@
  *            after `keep`
  *
  * Tokens are at most `max`: a COMMITTED one stays for `keep` seconds at least, an ABORTED one goes early where room is wanted,
- * an OPEN one stays. So with `max` tokens that must stay, no further one can be begun.
+ * an OPEN one stays. So with `max` tokens that must stay, no further one can be begun: max / keep a second can commit for ever.
  *
  * Invariant: a token is OPEN exactly while a transaction in state OPEN points to it. */
 #ifndef TXKV_OUTCOME_H
@@ -34,6 +34,7 @@ struct outcome_list {
 
 struct outcomes {
     size_t max;            /* tokens */
+    uint64_t refused;      /* how many there was no room for, since the beginning */
     uint64_t keep;         /* seconds */
     uint64_t clock;        /* Unix seconds, as whoever runs the store says; never goes back */
     struct dict tokens;

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +119,19 @@ static void keep_pause(struct server *server)
 
 /* --- the tick, and what follows it --- */
 
+/* Once: it may come true a thousand times a second. Clients may go on without IDs and say nothing. */
+static void say_ids_full(struct server *server)
+{
+    const struct outcomes *o = &server->engine.store.outcomes;
+    if (o->refused == 0 || server->said_ids_full) {
+        return;
+    }
+    server->said_ids_full = true;
+    fprintf(stderr, "txkv-server: all %zu IDs (--outcome-max) are of transactions that are open, or committed in the last %" PRIu64
+            " s (--outcome-keep): BEGIN with a further one gets ERR FULL; %zu a second are the most in the long run; this is said once\n",
+            o->max, o->keep, o->max / (size_t)o->keep);
+}
+
 static void on_check(uv_check_t *check)
 {
     struct server *server = check->data;
@@ -131,6 +145,7 @@ static void on_check(uv_check_t *check)
     if (server->has_keeper) {
         more = keeper_pump(&server->keeper) || more;
     }
+    say_ids_full(server);
     keep_pause(server);
     keep_awake(server, more || !tick_is_idle(&server->tick));
 }

@@ -50,6 +50,7 @@ struct server {
     struct deadline_list unread;  /* answers that the client does not read */
     struct deadline_list linger;  /* closed by us, the client has not closed yet */
     struct deadline_list tx_idle; /* an open transaction without commands */
+    bool said_ids_full;
     uint64_t epoch_ms; /* Unix time at which the loop's time was 0 */
     bool stopping;
     uint64_t stop_at_ms; /* when the patience with slow clients ends */

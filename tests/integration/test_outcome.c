@@ -104,14 +104,16 @@ static void backup(void)
     server_stop(&s);
 }
 
-/* The option counts; when there is no room, transactions go on without IDs. */
+/* The option counts; when there is no room, transactions go on without IDs, and who runs the server is told, once. */
 static void outcome_max(void)
 {
     struct server s;
     struct client c;
     struct text out = {0};
     struct text expected = {0};
+    char said[1024];
     server_start(&s, "--outcome-max", "1000", NULL);
+    s.may_complain = true;
     client_open(&c, &s);
     for (int i = 0; i < 1000; i++) {
         text_addf(&out, "BEGIN ID t%d\r\nCOMMIT\r\n", i);
@@ -120,8 +122,16 @@ static void outcome_max(void)
     client_exchange(&c, &out, &expected);
     text_free(&out);
     text_free(&expected);
-    client_ask_start(&c, "BEGIN ID more", "ERR FULL no room for a further ID (--outcome-max)");
-    client_ask(&c, "ROLLBACK", "OK");
+    server_stderr(&s, said, sizeof(said));
+    CHECK(said[0] == '\0', "there was room for all of them: %s", said);
+    for (int i = 0; i < 3; i++) {
+        client_ask_start(&c, "BEGIN ID more", "ERR FULL no room for a further ID (--outcome-max)");
+        client_ask(&c, "ROLLBACK", "OK");
+    }
+    server_stderr(&s, said, sizeof(said));
+    CHECK(strstr(said, "all 1000 IDs (--outcome-max)") != NULL && strstr(said, "; 1 a second are the most") != NULL,
+          "the operator is not told, or not by how much: '%s'", said);
+    CHECK(strchr(said, '\n') == said + strlen(said) - 1, "it is said more than once: %s", said);
     client_ask(&c, "OUTCOME t0", "COMMITTED");
     client_ask(&c, "OUTCOME t999", "COMMITTED");
     client_ask_start(&c, "BEGIN ID t0", "ERR DONE ");
