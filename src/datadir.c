@@ -13,6 +13,7 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 #define MIB (1024.0 * 1024.0)
+#define LOOK_MS_MAX 500 /* that somebody may look whether the directory is taken */
 
 struct loading {
     struct replay replay;
@@ -65,6 +66,17 @@ static void say_found(const struct recovery *found, const struct loading *l)
             " commits from the log; %.2f s\n", l->replay.store->keys, found->last, found->checkpoint, found->commits, seconds);
 }
 
+/* Waits for who only looks, as txkv-check does. */
+static int lock_when_unseen(struct disk_dir *dir, long *holder)
+{
+    int rc = disk_dir_lock(dir, holder);
+    for (unsigned waited = 0; rc == -EBUSY && waited < LOOK_MS_MAX; waited++) {
+        uv_sleep(1);
+        rc = disk_dir_lock(dir, holder);
+    }
+    return rc;
+}
+
 static int open_alone(struct disk_dir *dir, const char *path)
 {
     long holder = 0;
@@ -74,7 +86,7 @@ static int open_alone(struct disk_dir *dir, const char *path)
         fprintf(stderr, "txkv-server: --data %s: %s\n", path, strerror(-rc));
         return -1;
     }
-    rc = disk_dir_lock(dir, &holder);
+    rc = lock_when_unseen(dir, &holder);
     if (rc == -EWOULDBLOCK) {
         fprintf(stderr, "txkv-server: --data %s: %s has it; one directory takes one server\n", path, disk_dir_holder(who, holder));
     } else if (rc < 0) {

@@ -185,11 +185,27 @@ static long read_holder(int lock)
     return pread(lock, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
 }
 
+/* Who looks whether it is locked has a shared lock for that moment (disk_dir_is_locked), and is no owner. -EWOULDBLOCK: there is
+ * one. -EBUSY: there is none, but somebody looks. */
+static int lock_alone(int fd)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        return 0;
+    }
+    if (errno != EWOULDBLOCK) {
+        return -errno;
+    }
+    bool has_owner = flock(fd, LOCK_SH | LOCK_NB) < 0;
+    (void)flock(fd, LOCK_UN);
+    return has_owner ? -EWOULDBLOCK : -EBUSY;
+}
+
 /* The directory itself is locked beside the file: that can be removed, by who takes it for a leftover, while its server runs.
  * Where directories cannot be locked, over a network say, the file has to do. */
-static int lock_directory(int dir, int how)
+static int lock_directory(int dir)
 {
-    return flock(dir, how | LOCK_NB) < 0 && errno == EWOULDBLOCK ? -EWOULDBLOCK : 0;
+    int rc = lock_alone(dir);
+    return rc == -EWOULDBLOCK || rc == -EBUSY ? rc : 0;
 }
 
 int disk_dir_lock(struct disk_dir *d, long *holder)
@@ -200,19 +216,18 @@ int disk_dir_lock(struct disk_dir *d, long *holder)
     if (lock < 0) {
         return -errno;
     }
-    if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
-        int rc = -errno;
+    int rc = lock_alone(lock);
+    if (rc == -EWOULDBLOCK) {
         *holder = read_holder(lock);
+    }
+    rc = rc < 0 ? rc : lock_directory(d->dir);
+    if (rc < 0) {
         close(lock);
         return rc;
     }
-    if (lock_directory(d->dir, LOCK_EX) < 0) {
-        close(lock);
-        return -EWOULDBLOCK;
-    }
     int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
     if (ftruncate(lock, 0) < 0 || pwrite(lock, text, (size_t)len, 0) != len) {
-        int rc = errno == 0 ? -EIO : -errno; /* a full disk: the lock holds, it only cannot say whose it is */
+        rc = errno == 0 ? -EIO : -errno; /* a full disk: the lock holds, it only cannot say whose it is */
         if (rc != -ENOSPC && rc != -EDQUOT) {
             close(lock);
             return rc;
@@ -240,7 +255,7 @@ int disk_dir_is_locked(struct disk_dir *d, long *holder)
             return rc;
         }
     }
-    int rc = lock_directory(d->dir, LOCK_SH);
+    int rc = flock(d->dir, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK ? -EWOULDBLOCK : 0;
     (void)flock(d->dir, LOCK_UN);
     return rc;
 }

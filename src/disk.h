@@ -55,7 +55,8 @@ struct disk_dir {
 int disk_dir_open(struct disk_dir *d, const char *path, bool make);
 
 /* Takes the directory for this process alone, until disk_dir_close or its end. 0, or -EWOULDBLOCK and the id of the process that
- * has it in *holder (0 where that cannot be read), or another negative errno. */
+ * has it in *holder (0 where that cannot be read), or another negative errno. -EBUSY: nobody has it, but somebody looks whether
+ * it is taken (disk_dir_is_locked), which is over in a moment. */
 int disk_dir_lock(struct disk_dir *d, long *holder);
 
 /* Whether another process has taken it: 0, or -EWOULDBLOCK and its id in *holder (0 where that cannot be read). Changes nothing;

@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "server_fixture.h"
 #include "small_disk.h"
+#include "tracer.h"
 #include "wire.h"
 
 /* Runs a server that must end by itself with this status and one line on standard error that has this part. */
@@ -88,6 +90,49 @@ static void lock_removed(void)
     server_start_on(&s, "data", NULL);
     get_one(&s, "GET a", "1");
     get_one(&s, "GET b", "2");
+    server_stop(&s);
+}
+
+/* Who only looks whether there is an owner, as txkv-check does, has a shared lock for a moment: the nth lock fails for that. */
+static void looked_at(int nth)
+{
+    static const char *const none[] = {NULL};
+    struct server s;
+    char what[64];
+    snprintf(what, sizeof(what), "inject=flock:error=EAGAIN:when=%d", nth);
+    tracer_start(&s, "data", what, "flock", none);
+    set_one(&s, "SET a 1");
+    get_one(&s, "GET a", "1");
+    server_stop(&s);
+}
+
+static void file_looked_at(void)
+{
+    looked_at(1);
+}
+
+static void directory_looked_at(void)
+{
+    looked_at(2);
+}
+
+/* Who does so for ever is told from an owner: it is not the process that had the directory last. */
+static void looked_at_for_ever(void)
+{
+    struct server s;
+    char dead[64];
+    struct server_result r;
+    const char *const args[] = {"--port", "0", "--data", check_path("data"), NULL};
+    server_start_on(&s, "data", NULL);
+    snprintf(dead, sizeof(dead), "process %d", (int)s.pid);
+    server_kill(&s);
+    int fd = open(check_path("data/lock"), O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0, "data/lock: %s", strerror(errno));
+    server_run_with(&r, &(struct server_setup){.args = args});
+    CHECK(r.status == 1 && strstr(r.err, "it cannot be locked: Device or resource busy") != NULL, "status %d: %s", r.status, r.err);
+    CHECK(strstr(r.err, dead) == NULL, "it names a process that is gone: %s", r.err);
+    close(fd);
+    server_start_on(&s, "data", NULL);
     server_stop(&s);
 }
 
@@ -266,6 +311,9 @@ static const struct check checks[] = {
     {"one owner", one_owner},
     {"another name", another_name},
     {"lock removed", lock_removed},
+    {"the lock looked at", file_looked_at},
+    {"the directory looked at", directory_looked_at},
+    {"looked at for ever", looked_at_for_ever},
     {"modes", modes},
     {"unknown format", unknown_format},
     {"file of another kind", file_of_another_kind},
