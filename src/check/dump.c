@@ -28,6 +28,8 @@ static int on_payload(void *arg, uint64_t seq, struct slice payload)
 struct dump {
     uint64_t written;
     uint64_t left_out;
+    size_t longest_key; /* of those that were written */
+    size_t longest_value;
     uint64_t now_ms; /* Unix time */
 };
 
@@ -58,6 +60,8 @@ static int write_entry(struct entry *e, void *arg)
     fwrite(value.data, 1, value.len, stdout);
     fwrite("\r\n", 1, 2, stdout);
     d->written++;
+    d->longest_key = key.len > d->longest_key ? key.len : d->longest_key;
+    d->longest_value = value.len > d->longest_value ? value.len : d->longest_value;
     return ferror(stdout) ? -1 : 0;
 }
 
@@ -74,7 +78,7 @@ static enum check_status write_all(const struct store *st, enum check_status sta
     if (d.left_out > 0) {
         fprintf(stderr, "txkv-check: %" PRIu64 " keys left out: a line of text cannot hold them or their values\n", d.left_out);
     }
-    fprintf(stderr, "%" PRIu64 " keys written\n", d.written);
+    fprintf(stderr, "%" PRIu64 " keys written; the longest key has %zu bytes, the longest value %zu\n", d.written, d.longest_key, d.longest_value);
     return d.left_out > 0 && status == CHECK_CLEAN ? CHECK_DAMAGED : status;
 }
 

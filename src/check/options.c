@@ -31,7 +31,8 @@ static void print_help(void)
         printf("  --%-10s %s\n", rows[i].name, rows[i].help);
     }
     printf("\n--repair moves and cuts nothing without keeping a copy in DIR, as saved-*. It refuses while a server runs.\n"
-           "--dump leaves out keys and values that a line of text cannot hold, and says how many.\n\n"
+           "--dump leaves out keys and values that a line of text cannot hold, and says how many; and how long the longest are,\n"
+           "as a server refuses with ERR TOOBIG those above its --key-max and --value-max.\n\n"
            "Exit status: %d all is whole, or was repaired; %d a torn tail or damage, or a dump that is not complete;\n"
            "%d wrong usage, or something that could not be read.\n",
            CHECK_CLEAN, CHECK_DAMAGED, CHECK_NOT_READ);
