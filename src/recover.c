@@ -114,8 +114,8 @@ static enum recover_result failed(struct recovering *r, const struct reader *rea
 
 static enum recover_result unknown_format(struct recovering *r, const char *name, uint32_t version)
 {
-    say(r->found, "%s: format version %" PRIu32 " is unknown to txkv %s, which reads version %u: use the version of txkv that wrote it",
-        name, version, TXKV_VERSION, RECORD_FORMAT);
+    say(r->found, "%s: format version %" PRIu32 " is unknown to txkv %s, which reads versions %u to %u: use the version of txkv that wrote it",
+        name, version, TXKV_VERSION, RECORD_FORMAT_OLDEST, RECORD_FORMAT);
     return RECOVER_FAILED;
 }
 

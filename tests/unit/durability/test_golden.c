@@ -107,6 +107,7 @@ Test(golden, a_later_format_is_refused_by_name)
         cr_assert_eq(f.result, RECOVER_FAILED, "%s: result %d", name, (int)f.result);
         cr_assert_not_null(strstr(f.recovery.problem, name), "%s", f.recovery.problem);
         cr_assert_not_null(strstr(f.recovery.problem, "format version 3 is unknown"), "%s", f.recovery.problem);
+        cr_assert_not_null(strstr(f.recovery.problem, "which reads versions 1 to 2:"), "%s", f.recovery.problem);
         memcpy(b->data, kept, sizeof(kept));
     }
     sim_disk_deinit(&disk);
