@@ -95,6 +95,16 @@ static int open_alone(struct disk_dir *dir, const char *path)
     return rc < 0 ? -1 : 0;
 }
 
+/* A directory that was there before keeps the mode that it was given; whoever runs the server may have meant it. */
+static void say_mode(const struct disk_dir *dir, const char *path)
+{
+    struct stat st;
+    if (fstat(dir->dir, &st) == 0 && (st.st_mode & 077) != 0) {
+        fprintf(stderr, "txkv-server: --data %s: others can %s it (mode %04o); chmod 700 keeps them out\n", path,
+                (st.st_mode & 022) != 0 ? "change what is in" : "look into", (unsigned)st.st_mode & 07777);
+    }
+}
+
 /* A client chooses the names of backups: where the log is, "log-0000000000000003" would be in the way of the next segment. */
 static int check_backups(const struct disk_dir *dir, const char *path, const char *backup_dir)
 {
@@ -133,6 +143,7 @@ int datadir_open(struct disk_dir *dir, const char *path, const char *backup_dir,
     if (open_alone(dir, path) < 0 || check_backups(dir, path, backup_dir) < 0) {
         return -1;
     }
+    say_mode(dir, path);
     enum recover_result result = read_all(&dir->disk, &sink, &loading, st, found);
     if (result == RECOVER_DAMAGED) {
         fprintf(stderr, "txkv-server: --data %s: %s; not starting, as acknowledged commits would be lost: txkv-check %s says more\n", path,

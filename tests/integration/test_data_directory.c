@@ -176,6 +176,29 @@ static void modes(void)
     CHECK(count_files("data", "checkpoint-") == 1, "there is no checkpoint");
 }
 
+/* A directory that others made is taken as it is, and said to be open. */
+static void expect_mode_said(mode_t mode, const char *part)
+{
+    struct server s;
+    char said[4096];
+    CHECK(chmod(check_path("data"), mode) == 0, "chmod: %s", strerror(errno));
+    server_start_on(&s, "data", NULL);
+    server_stderr(&s, said, sizeof(said));
+    CHECK((strstr(said, "chmod") != NULL) == (part != NULL) && (part == NULL || strstr(said, part) != NULL),
+          "of a directory of mode %o it says: %s", mode, said);
+    server_stop(&s);
+    struct stat st;
+    CHECK(stat(check_path("data"), &st) == 0 && (st.st_mode & 07777) == mode, "the mode was changed");
+}
+
+static void open_to_others(void)
+{
+    CHECK(mkdir(check_path("data"), 0700) == 0, "mkdir: %s", strerror(errno));
+    expect_mode_said(0755, "others can look into it (mode 0755)");
+    expect_mode_said(0770, "others can change what is in it (mode 0770)");
+    expect_mode_said(0700, NULL);
+}
+
 /* --- what is refused --- */
 
 static void put_number(const char *path, off_t at, unsigned char byte)
@@ -315,6 +338,7 @@ static const struct check checks[] = {
     {"the directory looked at", directory_looked_at},
     {"looked at for ever", looked_at_for_ever},
     {"modes", modes},
+    {"open to others", open_to_others},
     {"unknown format", unknown_format},
     {"file of another kind", file_of_another_kind},
     {"no directory", no_directory},
