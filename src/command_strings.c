@@ -42,8 +42,11 @@ void run_get(struct session *s, const struct request *r)
 
 static __attribute__((noinline)) int set_large(struct session *s, const struct request *r)
 {
-    intake_expect(s, r);
-    struct entry *fresh = session_txn(s) == NULL ? intake_take(s, r) : NULL;
+    struct entry *fresh = NULL;
+    if (session_txn(s) == NULL) {
+        intake_expect(s, r);
+        fresh = intake_take(s, r);
+    }
     int rc = fresh != NULL ? store_put(store_of(s), fresh)
                            : store_set(store_of(s), session_txn(s), r->args[0], r->hash, r->args[1]);
     if (rc < 0) {

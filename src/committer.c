@@ -12,8 +12,9 @@
 #define TIMER_MS 250
 #define COMMIT_COST_NS 6000 /* about what the loop needs for a commit of a client that sends one at a time */
 #define GROW_FRACTION 2     /* of the time that a sync takes, for which a batch may wait to grow */
-#define WRITE_HERE_NS_MAX 1000000 /* a batch that is written like the last one takes this at most, where the loop waits for it */
+#define WRITE_HERE_NS_MAX 1000000 /* that the last batch took, where the loop itself writes the next one */
 #define WRITE_HERE_COMMITS_MAX 4
+#define WRITE_HERE_BYTES_MAX 65536
 #define MARK_AFTER_MS 250   /* without a batch */
 #define MAKE_AGAIN_MS 1000  /* after a segment could not be made */
 #define SYNC_EVERY_MS 1000  /* with --sync interval */
@@ -123,20 +124,23 @@ static void on_made(void *arg)
 
 /* --- the loop --- */
 
-/* Whether the next batch should wait for those who have just been answered: see committer.h. */
+/* Whether the next batch should wait for those who have just been answered, or are about to be: see committer.h. */
 static bool may_grow(const struct committer *c)
 {
-    return c->journal.waiters < c->expected && c->engine->blocked == 0 && c->expected * COMMIT_COST_NS < c->took_ns &&
+    bool worth_it = c->expected * COMMIT_COST_NS < c->took_ns || c->tick->later_first != NULL;
+    return c->journal.waiters < c->expected && c->engine->blocked == 0 && worth_it &&
            uv_hrtime() - c->done_ns < c->took_ns / GROW_FRACTION;
 }
 
-/* Whether the loop may write the next batch itself: there is no other client that it could serve meanwhile, the only one waits for
- * this, as it does not send one commit after the other, and it will not take long. */
+/* Whether the loop may write the next batch itself: the only client waits for it, and does not send one commit after the other, so
+ * there is nothing that it could do meanwhile; and it is small, and the last one did not take long. */
 static bool may_write_here(const struct committer *c)
 {
     const struct journal *j = &c->journal;
-    return c->engine->sessions_now == 1 && j->holds && j->pending_last - j->flight_last <= WRITE_HERE_COMMITS_MAX &&
-           !j->opens_stretch && c->took_ns > 0 && c->took_ns < WRITE_HERE_NS_MAX;
+    bool only_waiter = c->engine->sessions_now == 1 && j->waiters == 1;
+    bool small = j->pending_last - j->flight_last <= WRITE_HERE_COMMITS_MAX && buf_len(&j->pending) <= WRITE_HERE_BYTES_MAX;
+    bool allowed = only_waiter && small && !j->opens_stretch && c->took_ns > 0 && c->took_ns < WRITE_HERE_NS_MAX;
+    return allowed || FAULT(loop_always_writes);
 }
 
 static void hand_over(struct committer *c)
@@ -187,7 +191,7 @@ static void on_timer(uv_timer_t *timer)
         c->marked = true;
         start_task(c, COMMITTER_MARK);
     }
-    committer_pump(c);
+    committer_pump(c); /* a batch that it may grow has the loop awake already, so what it says needs no care */
 }
 
 int committer_start(struct committer *c, uv_loop_t *loop)

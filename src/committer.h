@@ -30,10 +30,10 @@ struct committer {
     const struct options *options;
     void (*last_words)(void); /* called before the process ends for a failed disk */
     struct journal journal;
-    struct log log;            /* the log thread's while it is busy */
+    struct log log;            /* the log thread's while that is busy, else the loop's */
     struct worker writer;      /* the log thread */
     struct worker maker;       /* of segments */
-    enum committer_task task;  /* what the log thread is at */
+    enum committer_task task;  /* what is being done, by the log thread or by the loop itself */
     struct journal_batch batch;
     uint64_t unix_time;        /* seconds, when the task was handed over */
     int write_rc;              /* how it ended */

@@ -25,6 +25,7 @@
     X(sweep_not_scaled, "the work that waits is done in equal slices, however much was written")                       \
     X(flushes_pile_up, "FLUSH frees nothing itself")                                                                   \
     X(acknowledged_early, "answers do not wait for the disk")                                                          \
+    X(loop_always_writes, "the loop writes and syncs whatever waits")                                                  \
     X(names_not_synced, "a directory is not synced after a file got its name")                                         \
     X(checksum_not_checked, "what a file holds is believed whatever its checks say")                                   \
     X(chain_not_checked, "a record is believed wherever it stands")                                                    \

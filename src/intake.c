@@ -2,9 +2,12 @@
 
 #include <string.h>
 
+#include "mem.h"
 #include "tick.h"
 
-#define KEPT_MAX 8 /* a place may be so many times as large as what has come for it */
+#define BELIEVED 8      /* an announced size is believed when one of so many bytes has come */
+#define WASTE_PART 8    /* an entry leaves at most so large a part of its memory unused */
+#define LIMIT_PART 8    /* a place leaves at least so large a part of the memory limit free */
 
 /* Where the value stands in its request, were the key not there: what the request has before it besides the key. */
 static size_t head_of(const struct session *s, const struct request *r)
@@ -38,15 +41,22 @@ struct entry *intake_take(struct session *s, const struct request *r)
     struct slice key = r->args[0];
     size_t value_at = entry_size(key.len, 0);
     size_t size = value_at + r->args[1].len;
-    bool fits = is_in_input(s, r) && buf_len(&s->in) == r->raw.consumed && r->args[1].data == s->in.data + value_at && s->in.cap - size <= size / KEPT_MAX;
+    bool fits = is_in_input(s, r) && buf_len(&s->in) == r->raw.consumed && r->args[1].data == s->in.data + value_at &&
+                s->in.cap - size <= size / WASTE_PART;
     return fits ? entry_make_around(buf_detach(&s->in), key, r->hash, r->args[1].len) : NULL;
 }
 
-/* The input is to hold one request of so many bytes. False where that is not worth it, or without memory. */
+static bool is_too_much(const struct session *s, size_t size)
+{
+    size_t limit = s->engine->store_limits.memory_bytes;
+    return limit > 0 && mem_used() + size > limit - limit / LIMIT_PART;
+}
+
+/* The input is to hold one request of so many bytes. False where that is not worth it, or too much memory. */
 static bool place(struct session *s, size_t front, size_t size)
 {
     s->intake.size = 0;
-    if (size < INTAKE_LARGE || buf_place(&s->in, front, size) < 0) {
+    if (size < INTAKE_LARGE || s->state != SESSION_OPEN || is_too_much(s, size) || buf_place(&s->in, front, size) < 0) {
         return false;
     }
     s->intake.front = front;
@@ -60,7 +70,7 @@ static bool place_announced(struct session *s)
     size_t before = entry_size(0, 0);
     size_t len = buf_len(&s->in);
     return s->proto->announced != NULL && s->proto->announced(&s->decoder, slice_of(buf_head(&s->in), len), &a) &&
-           a.size > len + INTAKE_LARGE / 2 && a.size / KEPT_MAX <= len && a.head <= before && place(s, before - a.head, a.size);
+           a.size > len + INTAKE_LARGE / 2 && a.size / BELIEVED <= len && a.head <= before && place(s, before - a.head, a.size);
 }
 
 char *intake_reserve(struct session *s, size_t enough, size_t *room)

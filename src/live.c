@@ -258,6 +258,7 @@ static inline __attribute__((always_inline)) int set_one(struct store *st, struc
     publish_one(st, old, fresh, key, value, expires_at);
     return 0;
 }
+
 /* Two of it: most keys never end, and need not look for that. */
 int live_set(struct store *st, struct slice key, uint32_t hash, struct slice value)
 {

@@ -245,10 +245,10 @@ static enum decoded decode_words(struct decoder *d, struct slice bytes, size_t l
     return end_of_request(d, bytes, at, out);
 }
 
-/* While the decoder waits for the third word, `scanned` is where its length stands, behind the end of the second. */
+/* Of requests of three words, as SET is. While the decoder waits for the last one, `scanned` is where its length stands, behind the end of the second. */
 static bool announced(const struct decoder *d, struct slice bytes, struct announced *a)
 {
-    if (d->scanned == 0 || d->skipping || d->words < 3 || d->left != d->words - 2 || d->scanned >= bytes.len) {
+    if (d->scanned == 0 || d->skipping || d->words != 3 || d->left != 1 || d->scanned >= bytes.len) {
         return false;
     }
     size_t key_line = d->verb_at + d->verb_size + 2;

@@ -147,6 +147,8 @@ struct session {
     struct session *next;     /* in the tick's ready list */
     bool ready;               /* stands in it */
     struct session *next_later; /* in the list of those whose turn comes later */
+    struct session *prev_later;
+    bool brought;             /* it comes to its turn from there */
     bool later;               /* stands in it */
     bool more;                /* it may have requests to run although no bytes come */
     unsigned group_requests;  /* requests in the tick's group, not yet run */

@@ -28,28 +28,47 @@ void tick_add_later(struct tick *t, struct session *s)
     }
     s->later = true;
     s->next_later = NULL;
+    s->prev_later = t->later_last;
     *(t->later_last != NULL ? &t->later_last->next_later : &t->later_first) = s;
     t->later_last = s;
 }
 
-static struct session *take_later(struct tick *t)
-{
-    struct session *s = t->later_first;
-    t->later_first = s->next_later;
-    t->later_last = t->later_first == NULL ? NULL : t->later_last;
-    s->later = false;
-    return s;
-}
-
 static void remove_later(struct tick *t, struct session *s)
 {
-    struct session *before = NULL;
-    for (struct session *at = t->later_first; at != s; at = at->next_later) {
-        before = at;
-    }
-    *(before != NULL ? &before->next_later : &t->later_first) = s->next_later;
-    t->later_last = t->later_last == s ? before : t->later_last;
+    *(s->prev_later != NULL ? &s->prev_later->next_later : &t->later_first) = s->next_later;
+    *(s->next_later != NULL ? &s->next_later->prev_later : &t->later_last) = s->prev_later;
     s->later = false;
+}
+
+static size_t share_of_later(const struct tick *t)
+{
+    const struct session *s = t->later_first;
+    if (s == NULL || !t->asked || s->engine->store.now_ms - t->asked_ms > TICK_ASKED_MS) {
+        return SIZE_MAX;
+    }
+    return t->ran / TICK_LATER_PER > TICK_LATER_MIN ? t->ran / TICK_LATER_PER : TICK_LATER_MIN;
+}
+
+/* Those whose turn has come at last stand behind those that are ready. */
+static void bring_later(struct tick *t)
+{
+    for (size_t share = share_of_later(t); share > 0 && t->later_first != NULL; share--) {
+        struct session *s = t->later_first;
+        remove_later(t, s);
+        s->brought = !s->ready;
+        tick_add(t, s);
+    }
+    t->ran = 0;
+}
+
+/* After its turn. */
+static void note_asked(struct tick *t, struct session *s)
+{
+    if (!s->brought && s->hold_count == 0 && buf_len(&s->out) > 0) {
+        t->asked = true;
+        t->asked_ms = s->engine->store.now_ms;
+    }
+    s->brought = false;
 }
 
 static void remove_ready(struct tick *t, struct session *s)
@@ -149,6 +168,7 @@ static void run_group(struct tick *t)
 {
     if (t->count > 0) {
         t->owners[0]->engine->requests += t->count;
+        t->ran += t->count;
         prefetch(t);
         execute(t);
     }
@@ -311,9 +331,7 @@ static struct session *put_off_first(struct session *taken)
 
 void tick_run(struct tick *t, void (*done)(struct session *s))
 {
-    for (size_t i = 0; i < TICK_LATER_MAX && t->later_first != NULL; i++) {
-        tick_add(t, take_later(t));
-    }
+    bring_later(t);
     struct session *taken = t->first;
     t->first = NULL;
     t->last = NULL;
@@ -321,16 +339,21 @@ void tick_run(struct tick *t, void (*done)(struct session *s))
     t->long_steps = 0;
     t->put_off = false;
     for (struct session *s = taken; s != NULL; s = s->next) {
+        if (s->later) {
+            remove_later(t, s);
+        }
         s->more = false;
         if (take_share(t, s)) {
             s->more = true;
         }
     }
     run_group(t);
+    t->ran += t->long_steps / TICK_STEPS;
     taken = t->put_off ? put_off_first(taken) : taken;
     for (struct session *s = taken, *next; s != NULL; s = next) {
         next = s->next;
         s->ready = false;
+        note_asked(t, s);
         assert(s->decoded == 0);
         s->more = s->more || session_is_listing(s);
         if (s->paused && s->engine->stopping) {

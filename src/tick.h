@@ -14,7 +14,9 @@
 #define TICK_REQUESTS_MAX 1024  /* per session and tick */
 #define TICK_STEPS 16           /* keys that a long command goes through, for which it counts as one request more */
 #define TICK_IN_MAX 65536       /* bytes decoded per session and tick */
-#define TICK_LATER_MAX 16       /* sessions that come to their turn later: some 50 us for the system calls that send their answers */
+#define TICK_ASKED_MS 10        /* after a request that was answered at once, further ones are to be expected */
+#define TICK_LATER_MIN 16       /* sessions that come to their turn later: some 50 us for the system calls that send their answers */
+#define TICK_LATER_PER 8        /* and one more for each so many requests of the last tick, which takes no longer than those */
 #define TICK_LISTINGS_MAX 4     /* slices of long answers in a tick */
 #define TICK_LONG_STEPS 65536   /* keys that all long commands of a tick go through; more of them wait for the next one */
 #define TICK_OUT_MAX 262144     /* bytes answered per session and tick, and at most one group of requests more */
@@ -24,6 +26,9 @@ struct tick {
     struct session *last;
     struct session *later_first; /* ready, but not before a later tick's turn */
     struct session *later_last;
+    size_t ran;        /* requests since a tick began, or their worth */
+    uint64_t asked_ms; /* when a request was last answered at once, by the store's clock */
+    bool asked;        /* there was one */
     struct request requests[TICK_GROUP]; /* the group */
     struct session *owners[TICK_GROUP];
     size_t count;
@@ -39,8 +44,8 @@ void tick_init(struct tick *t);
 /* Puts a session on the ready list; no-op where it stands there. */
 void tick_add(struct tick *t, struct session *s);
 
-/* The same for one of many that are woken together, whose answers were waited for anyway: a tick takes a few of them, behind those
- * that are ready, so that who asks meanwhile need not wait for all of them. */
+/* The same for one of many that are woken together, whose answers were waited for anyway. While there are others who ask and are
+ * answered at once, a tick takes a few of them, behind those that are ready: so nobody need wait for all of them. */
 void tick_add_later(struct tick *t, struct session *s);
 
 /* Takes a session off the lists, before it is deinitialised. */

@@ -280,6 +280,88 @@ static void backup_is_on_disk(void)
     text_free(&trace);
 }
 
+/* --- who writes --- */
+
+/* Syncs by the loop's own thread. */
+static size_t count_own_syncs(const struct server *s)
+{
+    struct text trace = {0};
+    char start[32];
+    size_t count = 0;
+    int len = snprintf(start, sizeof(start), "%d ", (int)s->pid);
+    tracer_read(s, &trace);
+    for (const char *line = trace.data; line != NULL; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        const char *end = strchr(line, '\n');
+        const char *sync = strstr(line, "fdatasync(");
+        count += strncmp(line, start, (size_t)len) == 0 && sync != NULL && (end == NULL || sync < end);
+    }
+    text_free(&trace);
+    return count;
+}
+
+#define COMMITS 20
+
+static void commit_one_by_one(struct client *c)
+{
+    for (int i = 0; i < COMMITS; i++) {
+        client_ask(c, "SET key value", "OK");
+    }
+}
+
+static void commit_in_a_pipeline(struct client *c)
+{
+    client_ask(c, "SET key value", "OK");
+    client_send(c, "SET a 1\r\nSET b 1\r\nSET c 1\r\nSET d 1\r\nSET e 1\r\n", 45);
+    for (int i = 0; i < 5; i++) {
+        client_expect(c, "OK");
+    }
+}
+
+static void commit_much(struct client *c)
+{
+    struct text line = {0};
+    client_ask(c, "SET key value", "OK");
+    text_addf(&line, "SET key ");
+    text_fill(&line, 'v', 100000);
+    text_addf(&line, "\r\n");
+    client_send(c, line.data, line.len);
+    client_expect(c, "OK");
+    text_free(&line);
+}
+
+/* How many syncs were the loop's own while a client did this, which the server did not outlive. */
+static size_t own_syncs_of(const char *data, void (*commits)(struct client *c), bool beside_another)
+{
+    static const char *const args[] = {"--tx-bytes", "256K", "--value-max", "128K", "--log-segment-bytes", "1M", NULL};
+    struct server s;
+    struct client c;
+    struct client other;
+    tracer_start(&s, data, NULL, "fdatasync", args);
+    client_open(&c, &s);
+    if (beside_another) {
+        client_open(&other, &s);
+        client_ask(&other, "PING", "+PONG");
+    }
+    commits(&c);
+    if (beside_another) {
+        client_close(&other);
+    }
+    server_kill(&s);
+    client_close(&c);
+    return count_own_syncs(&s);
+}
+
+/* The loop writes for a client that is alone and waits for each commit, and for no other, nor much. */
+static void loop_writes(void)
+{
+    printf("    of %d commits the loop has synced %zu: all but the first, where a sync takes less than a millisecond\n", COMMITS,
+           own_syncs_of("alone", commit_one_by_one, false));
+    CHECK(own_syncs_of("another", commit_one_by_one, true) == 0, "the loop has synced although there was another client");
+    CHECK(own_syncs_of("pipeline", commit_in_a_pipeline, false) == 0, "the loop has synced for a client that sends on");
+    CHECK(own_syncs_of("much", commit_much, false) == 0, "the loop has synced 100,000 bytes");
+}
+
 static const struct check checks[] = {
     {"fdatasync fails", sync_fails},
     {"soak: fdatasync fails 50 times", sync_fails_50},
@@ -287,6 +369,7 @@ static const struct check checks[] = {
     {"fdatasync fails, --sync interval", interval_sync_fails},
     {"checkpoint fails", checkpoint_fails},
     {"one sync for many commits", one_sync_for_many},
+    {"the loop writes for one alone", loop_writes},
     {"backup is on disk", backup_is_on_disk},
 };
 

@@ -66,6 +66,6 @@ static bool is_whole(void *arg)
 void tracer_read(const struct server *s, struct text *trace)
 {
     struct reading r = {.trace = trace};
-    snprintf(r.last, sizeof(r.last), "%-5d +++ exited with ", (int)s->pid);
+    snprintf(r.last, sizeof(r.last), "%-5d +++ ", (int)s->pid); /* exited with, or killed by */
     check_until(is_whole, &r, 20000, "strace has written what it saw");
 }

@@ -157,10 +157,53 @@ Test(large, an_announcement_is_believed_by_what_has_come)
 /* What was made ready for a large request does not stay with one who sends little. */
 Test(large, a_place_goes_where_little_comes)
 {
-    feed_set(false, "key", value_of((size_t)4 << 20, 0), SIZE_MAX);
+    const size_t large = (size_t)4 << 20;
+    struct session *s = &t.talkers[0].session;
+    size_t room;
+    t.engine.limits.command.value_bytes = large;
+    feed_set(false, "key", value_of(large, 0), SIZE_MAX);
+    cr_assert_eq(stands("key").len, large);
     size_t before = mem_used();
-    feed(0, slice_of(value_of(3000, 0).data, 3000), SIZE_MAX);
-    cr_assert_leq(mem_used() - before, 2 * MEM_CHUNK);
+    cr_assert_not_null(intake_reserve(s, READ, &room));
+    cr_assert_geq(mem_used() - before, large);
+    feed(0, slice_of(value_of(large, 0).data, large / 65), SIZE_MAX);
+    cr_assert_leq(mem_used() - before, large / 32);
+    feed(0, S("\n"), SIZE_MAX);
+    feed_set(false, "key", value_of(large, 0), SIZE_MAX);
+    feed(0, slice_of(value_of(large, 0).data, large / 63), SIZE_MAX);
+    cr_assert_geq(mem_used() - before, large); /* enough of it to be believed */
+}
+
+/* Nor is one made where that would leave others little. */
+Test(large, a_place_leaves_some_of_the_limit)
+{
+    struct session *s = &t.talkers[0].session;
+    size_t room;
+    feed_set(false, "key", value_of(SIZE, 0), SIZE_MAX);
+    t.engine.store_limits.memory_bytes = (mem_used() + SIZE) / 7 * 8 - 1000;
+    cr_assert_not_null(intake_reserve(s, READ, &room));
+    cr_assert_lt(room, SIZE / 2);
+    feed_set(false, "key", value_of(SIZE, 1), SIZE_MAX);
+    cr_assert(slice_equal(stands("key"), value_of(SIZE, 1)));
+    t.engine.store_limits.memory_bytes = 100 * SIZE;
+    feed_set(false, "key", value_of(SIZE, 1), SIZE_MAX);
+    cr_assert_not_null(intake_reserve(s, READ, &room));
+    cr_assert_geq(room, SIZE);
+}
+
+/* A value that cannot become an entry so, as its end is to be kept too, gets no place: it is copied once, as it was before. */
+Test(large, what_is_no_plain_set_gets_no_place)
+{
+    struct session *s = &t.talkers[0].session;
+    begin_resp(0);
+    feed(0, S("*5\r\n$3\r\nSET\r\n$3\r\nkey\r\n$65536\r\n"), SIZE_MAX);
+    feed(0, slice_of(value_of(SIZE, 0).data, SIZE), READ);
+    cr_assert_not(s->intake.placed);
+    feed(0, S("\r\n$2\r\nEX\r\n$2\r\n99\r\n"), SIZE_MAX);
+    cr_assert(slice_equal(stands("key"), value_of(SIZE, 0)));
+    feed(0, S("BEGIN\r\n"), SIZE_MAX);
+    feed_set(true, "key", value_of(SIZE, 0), SIZE_MAX);
+    cr_assert_eq(s->intake.size, 0u);
 }
 
 /* Requests of all sizes, with what may stand around them, in pieces of all sizes. */

@@ -129,7 +129,7 @@ static void fill_flood(struct session *s, const char *line)
     tick_add(&tick, s);
 }
 
-#define MANY (3 * TICK_LATER_MAX)
+#define MANY (3 * TICK_LATER_MIN)
 
 static struct session *order[MANY + 1];
 
@@ -145,6 +145,7 @@ Test(tick, who_asks_need_not_wait_for_all_that_were_woken)
     for (size_t i = 0; i <= MANY; i++) {
         session_init(&s[i], &engine);
     }
+    converse(&s[MANY], "PING\n", "+PONG\r\n");
     for (size_t i = 0; i < MANY; i++) {
         tick_add_later(&tick, &s[i]);
         tick_add_later(&tick, &s[i]);
@@ -154,15 +155,71 @@ Test(tick, who_asks_need_not_wait_for_all_that_were_woken)
         give(&s[MANY], "PING\n");
         done_calls = 0;
         tick_run(&tick, note_order);
-        cr_assert_eq(done_calls, TICK_LATER_MAX + 1);
+        cr_assert_eq(done_calls, TICK_LATER_MIN + 1);
         cr_assert_eq(order[0], &s[MANY]);
-        cr_assert_eq(order[1], &s[ticks * TICK_LATER_MAX]);
+        cr_assert_eq(order[1], &s[ticks * TICK_LATER_MIN]);
         check_out(&s[MANY], "+PONG\r\n");
     }
     cr_assert(tick_is_idle(&tick));
     for (size_t i = 0; i <= MANY; i++) {
         session_deinit(&s[i]);
     }
+}
+
+/* Where nobody asks there is nobody to protect: all are taken at once, which makes for large batches. */
+Test(tick, all_that_were_woken_come_to_their_turn_where_nobody_asks)
+{
+    static struct session s[MANY + 1];
+    for (size_t i = 0; i <= MANY; i++) {
+        session_init(&s[i], &engine);
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        for (size_t i = 0; i < MANY; i++) {
+            tick_add_later(&tick, &s[i]);
+        }
+        run_once();
+        cr_assert_eq(done_calls, MANY);
+        cr_assert(tick_is_idle(&tick));
+        converse(&s[MANY], "PING\n", "+PONG\r\n");
+        store_tell_time(&engine.store, engine.store.now_ms + TICK_ASKED_MS + 1);
+    }
+    for (size_t i = 0; i <= MANY; i++) {
+        session_deinit(&s[i]);
+    }
+}
+
+/* A tick that has much to run anyway takes more of them: each waits for about as long as it would beside little work. */
+Test(tick, more_of_those_that_were_woken_come_to_their_turn_beside_more_work)
+{
+    static struct session s[MANY + 1];
+    for (size_t i = 0; i <= MANY; i++) {
+        session_init(&s[i], &engine);
+    }
+    fill_flood(&s[MANY], "PING\n");
+    run_once();
+    for (size_t i = 0; i < MANY; i++) {
+        tick_add_later(&tick, &s[i]);
+    }
+    run_once();
+    cr_assert_eq(done_calls, MANY + 1, "%zu", done_calls);
+    cr_assert_not_null(tick.first);
+    cr_assert_null(tick.later_first);
+    for (size_t i = 0; i <= MANY; i++) {
+        tick_remove(&tick, &s[i]);
+        session_deinit(&s[i]);
+    }
+}
+
+/* One that has had its turn, as something came from it, needs none of theirs. */
+Test(tick, a_turn_is_not_waited_for_twice)
+{
+    struct session s;
+    session_init(&s, &engine);
+    tick_add_later(&tick, &s);
+    give(&s, "PING\n");
+    run_once();
+    cr_assert(tick_is_idle(&tick) && !s.later);
+    session_deinit(&s);
 }
 
 Test(tick, sessions_can_be_removed_from_those_whose_turn_comes_later)
