@@ -129,6 +129,12 @@ class Document(unittest.TestCase):
         self.assertIn('a\\|b', written)
         self.assertNotIn('quick run', written)
 
+    def test_a_row_of_other_rounds_says_so(self):
+        r = result(rounds([1, 2], [4, 4]), (Goal('CPU', 'cpu', 0.1, 'redis'),))
+        other = report.markdown([], [r], WORDS, rounds=5)
+        self.assertIn('Rounds of this row: 2; in brackets stands the 50.0% interval', other)
+        self.assertNotIn('Rounds of this row', self.write(r))
+
     def test_what_cannot_be_compared_has_no_ratio(self):
         metrics = (Metric('cpu', 'CPU', 'ns'), Metric('share', 'share', '1', False))
         r = result([{name: {'cpu': 1, 'share': 1} for name in ('txkv', 'redis')}], (), metrics)

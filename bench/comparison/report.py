@@ -179,12 +179,14 @@ def ratio_line(result, server):
     return [f'txkv / {server}', *columns]
 
 
-def section(result, words):
+def section(result, words, rounds):
     row = result.row
     head = ['server', *(metric.label for metric in row.metrics)]
     others = [server for server in result.servers() if server != SUBJECT]
     lines = [f'## {row.name}', '', f'**{row.title.format(**words)}.** ' + row.how.format(**words)]
     lines += [result.said] if result.said else []
+    if 0 < len(result.rounds) != rounds:
+        lines.append(f'Rounds of this row: {len(result.rounds)}; in brackets stands {interval_text(len(result.rounds))}.')
     lines += ['', *table(head, [server_line(result, server) for server in result.servers()]
                          + [ratio_line(result, server) for server in others])]
     if result.failures:
@@ -229,7 +231,7 @@ def markdown(facts, results, words, *, rounds, quick=False, page=None, page_is_e
     lines += ['', *goal_table(results, judged, resp), '', '## How it was measured', '',
               METHOD.format(interval=interval_text(rounds))]
     for result in results:
-        lines += section(result, words)
+        lines += section(result, words, rounds)
     return '\n'.join(lines).rstrip('\n') + '\n'
 
 
