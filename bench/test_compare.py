@@ -232,14 +232,14 @@ class Files(unittest.TestCase):
     def row(name, measure=lambda *_: {'cpu': 1.0}):
         return Row(name, 'Title', 'How.', (), (Metric('cpu', 'CPU', 'ns'),), (), measure, pipeline=1, restarts=True)
 
-    def run_rows(self, *rows, write_page=lambda *_: None, no_page=False):
+    def run_rows(self, *rows, write_page=lambda *_: None, no_page=False, rounds_each=1):
         arguments = types.SimpleNamespace(rows=None, earlier=[], peer=[], build='', output=self.output, no_page=no_page,
                                           json=self.path('all.json'), quick=False, check=False)
         progress = types.SimpleNamespace(say=lambda _: None, elapsed=lambda: '1:02 minutes')
         nothing = {name: lambda *_: None for name in ('needed', 'raise_limits', 'serves_resp')}
         with mock.patch.multiple(compare, ROWS=rows, write_page=write_page, facts_of=lambda *_: [('date', 'today')],
                                  **nothing), contextlib.redirect_stdout(io.StringIO()):
-            return compare.compare(arguments, Run(None, None, replace(QUICK, rounds=1)), progress)
+            return compare.compare(arguments, Run(None, None, replace(QUICK, rounds=rounds_each)), progress)
 
     def check_broken_off(self, said, missing):
         written = self.read('RESULTS.md')
@@ -261,6 +261,18 @@ class Files(unittest.TestCase):
                 self.run_rows(self.row('one'), self.row('two', interrupted), self.row('three'))
             self.assertEqual(end.exception.code, 128 + signum)
             self.check_broken_off('| **took** | 1:02 minutes up to row 1 of 3 |', '## two')
+
+    def test_a_row_that_is_broken_off_keeps_its_rounds(self):
+        left = [{'cpu': 1.0}, {'cpu': 2.0}]
+
+        def interrupted(*_):
+            return left.pop() if left else sys.exit(143)
+        with self.assertRaises(SystemExit):
+            self.run_rows(self.row('one', interrupted), no_page=True, rounds_each=5)
+        written = self.read('RESULTS.md')
+        self.assertIn('| **took** | 1:02 minutes up to round 2 of row 1 of 1 |', written)
+        self.assertIn('Rounds of this row: 2', written)
+        self.assertEqual(json.loads(self.read('all.json'))['rows'][0]['rounds'], [{'txkv': {'cpu': 2.0}}, {'txkv': {'cpu': 1.0}}])
 
     def test_broken_off_while_the_page_is_made_all_rows_are_there(self):
         def broken_off(_run, _rows, _peers, path):
