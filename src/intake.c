@@ -1,7 +1,5 @@
 #include "intake.h"
 
-#include <string.h>
-
 #include "mem.h"
 #include "tick.h"
 

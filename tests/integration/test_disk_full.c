@@ -371,12 +371,23 @@ static void leave_commits(struct fixture *f)
     server_kill(&f->server);
 }
 
+static void remove_ahead(void)
+{
+    CHECK(unlink(check_path(AHEAD)) == 0, "unlink: %s", strerror(errno));
+}
+
 static void start_torn(struct fixture *f, size_t tail)
 {
     start(f);
     expect_said(f, "; cut, and kept as saved-log-*");
     CHECK(saved_bytes() == (long)tail, "%zu bytes were cut, and %ld kept", tail, saved_bytes());
     check_all_there(f);
+}
+
+static void stop(struct fixture *f)
+{
+    client_close(&f->client);
+    server_stop(&f->server);
 }
 
 /* The segments made ahead have the room for what is kept. */
@@ -387,8 +398,7 @@ static void torn_with_one_ahead(void)
     size_t tail = tear(SEGMENT_BYTES);
     small_disk_fill(0);
     start_torn(&f, tail);
-    client_close(&f.client);
-    server_stop(&f.server);
+    stop(&f);
 }
 
 /* The zeros behind the tail have it. */
@@ -397,11 +407,10 @@ static void torn_with_none_ahead(void)
     struct fixture f = {.acknowledged = 0};
     leave_commits(&f);
     size_t tail = tear(TAIL_BYTES);
-    CHECK(unlink(check_path(AHEAD)) == 0, "unlink: %s", strerror(errno));
+    remove_ahead();
     small_disk_fill(0);
     start_torn(&f, tail);
-    client_close(&f.client);
-    server_stop(&f.server);
+    stop(&f);
 }
 
 /* Nothing has it: it does not start, says what is so, leaves nothing behind, and starts when there is room. */
@@ -412,7 +421,7 @@ static void torn_without_room(void)
     leave_commits(&f);
     const char *const again[] = {"--port", "0", "--data", check_path("disk/data"), NULL};
     size_t tail = tear(SEGMENT_BYTES);
-    CHECK(unlink(check_path(AHEAD)) == 0, "unlink: %s", strerror(errno));
+    remove_ahead();
     small_disk_fill(0);
     for (int i = 0; i < 2; i++) {
         server_run_with(&r, &(struct server_setup){.args = again});
@@ -424,8 +433,7 @@ static void torn_without_room(void)
     small_disk_free();
     start_torn(&f, tail);
     CHECK(set_next(&f), "there is room, and a write was refused");
-    client_close(&f.client);
-    server_stop(&f.server);
+    stop(&f);
 }
 
 static const struct check checks[] = {

@@ -131,6 +131,25 @@ static void fill_flood(struct session *s, const char *line)
 
 #define MANY (3 * TICK_LATER_MIN)
 
+static struct session many[MANY + 1];
+
+/* That many, and one more. */
+static struct session *begin_many(void)
+{
+    for (size_t i = 0; i <= MANY; i++) {
+        session_init(&many[i], &engine);
+    }
+    return many;
+}
+
+static void end_many(void)
+{
+    for (size_t i = 0; i <= MANY; i++) {
+        tick_remove(&tick, &many[i]);
+        session_deinit(&many[i]);
+    }
+}
+
 static struct session *order[MANY + 1];
 
 static void note_order(struct session *s)
@@ -141,10 +160,7 @@ static void note_order(struct session *s)
 /* Many that are woken together are taken a few at a time; one that asks meanwhile stands before those of its tick. */
 Test(tick, who_asks_need_not_wait_for_all_that_were_woken)
 {
-    static struct session s[MANY + 1];
-    for (size_t i = 0; i <= MANY; i++) {
-        session_init(&s[i], &engine);
-    }
+    struct session *s = begin_many();
     converse(&s[MANY], "PING\n", "+PONG\r\n");
     for (size_t i = 0; i < MANY; i++) {
         tick_add_later(&tick, &s[i]);
@@ -161,18 +177,13 @@ Test(tick, who_asks_need_not_wait_for_all_that_were_woken)
         check_out(&s[MANY], "+PONG\r\n");
     }
     cr_assert(tick_is_idle(&tick));
-    for (size_t i = 0; i <= MANY; i++) {
-        session_deinit(&s[i]);
-    }
+    end_many();
 }
 
 /* Where nobody asks there is nobody to protect: all are taken at once, which makes for large batches. */
 Test(tick, all_that_were_woken_come_to_their_turn_where_nobody_asks)
 {
-    static struct session s[MANY + 1];
-    for (size_t i = 0; i <= MANY; i++) {
-        session_init(&s[i], &engine);
-    }
+    struct session *s = begin_many();
     for (unsigned round = 0; round < 2; round++) {
         for (size_t i = 0; i < MANY; i++) {
             tick_add_later(&tick, &s[i]);
@@ -183,18 +194,13 @@ Test(tick, all_that_were_woken_come_to_their_turn_where_nobody_asks)
         converse(&s[MANY], "PING\n", "+PONG\r\n");
         store_tell_time(&engine.store, engine.store.now_ms + TICK_ASKED_MS + 1);
     }
-    for (size_t i = 0; i <= MANY; i++) {
-        session_deinit(&s[i]);
-    }
+    end_many();
 }
 
 /* A tick that has much to run anyway takes more of them: each waits for about as long as it would beside little work. */
 Test(tick, more_of_those_that_were_woken_come_to_their_turn_beside_more_work)
 {
-    static struct session s[MANY + 1];
-    for (size_t i = 0; i <= MANY; i++) {
-        session_init(&s[i], &engine);
-    }
+    struct session *s = begin_many();
     fill_flood(&s[MANY], "PING\n");
     run_once();
     for (size_t i = 0; i < MANY; i++) {
@@ -204,10 +210,7 @@ Test(tick, more_of_those_that_were_woken_come_to_their_turn_beside_more_work)
     cr_assert_eq(done_calls, MANY + 1, "%zu", done_calls);
     cr_assert_not_null(tick.first);
     cr_assert_null(tick.later_first);
-    for (size_t i = 0; i <= MANY; i++) {
-        tick_remove(&tick, &s[i]);
-        session_deinit(&s[i]);
-    }
+    end_many();
 }
 
 /* One that has had its turn, as something came from it, needs none of theirs. */
