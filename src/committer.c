@@ -15,6 +15,7 @@
 #define WRITE_HERE_NS_MAX 1000000 /* that the last batch took, where the loop itself writes the next one */
 #define WRITE_HERE_COMMITS_MAX 4
 #define WRITE_HERE_BYTES_MAX 65536
+#define AWAKE_FRACTION 2    /* of the time that the loop's own batch took, for which the loop stays awake after it */
 #define MARK_AFTER_MS 250   /* without a batch */
 #define MAKE_AGAIN_MS 1000  /* after a segment could not be made */
 #define SYNC_EVERY_MS 1000  /* with --sync interval */
@@ -143,9 +144,18 @@ static bool may_write_here(const struct committer *c)
     return allowed || FAULT(loop_always_writes);
 }
 
+/* Whether the loop should stay awake for the next commit of the client whose batch it has just written: that comes before a loop
+ * that has gone to sleep would be awake again. */
+static bool is_followed_soon(const struct committer *c)
+{
+    bool soon = c->wrote_here && uv_hrtime() - c->done_ns < c->took_ns / AWAKE_FRACTION;
+    return c->engine->sessions_now == 1 && (soon || FAULT(loop_never_sleeps));
+}
+
 static void hand_over(struct committer *c)
 {
     bool here = may_write_here(c);
+    c->wrote_here = here;
     journal_take(&c->journal, &c->batch);
     c->handed_ns = uv_hrtime();
     if (here) {
@@ -175,7 +185,7 @@ bool committer_pump(struct committer *c)
     if (!c->maker.busy && c->journal.spares < SPARE_SEGMENTS && may_make) {
         worker_start(&c->maker);
     }
-    return waits;
+    return waits || is_followed_soon(c);
 }
 
 static void on_timer(uv_timer_t *timer)

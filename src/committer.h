@@ -9,7 +9,7 @@
  * next batch waits for those who may come back, for a fraction of what a sync takes.
  *
  * A client that is the only one, and commits one at a time, waits for nothing else: there the loop writes and syncs itself, which
- * spares the switches to the log thread and back.
+ * spares the switches to the log thread and back, and stays awake a little for the next one.
  *
  * A second thread makes segments ahead. When a write or a sync fails, the process ends at once (status 1): what the disk holds
  * then only a restart can tell. */
@@ -47,6 +47,7 @@ struct committer {
     uint64_t handed_ns;        /* uv_hrtime when the batch under way was handed over */
     uint64_t done_ns;          /* and when the last one was done */
     uint64_t took_ns;          /* between the two */
+    bool wrote_here;           /* the loop wrote that one itself */
     size_t expected;           /* sessions that would wait for the next batch if all who were answered came back */
     uint64_t quiet_since;      /* loop time in ms of the last batch */
     uint64_t sync_at;          /* loop time in ms of the next sync, with --sync interval */

@@ -26,6 +26,7 @@
     X(flushes_pile_up, "FLUSH frees nothing itself")                                                                   \
     X(acknowledged_early, "answers do not wait for the disk")                                                          \
     X(loop_always_writes, "the loop writes and syncs whatever waits")                                                  \
+    X(loop_never_sleeps, "the loop stays awake for a single client although nothing comes")                            \
     X(names_not_synced, "a directory is not synced after a file got its name")                                         \
     X(checksum_not_checked, "what a file holds is believed whatever its checks say")                                   \
     X(chain_not_checked, "a record is believed wherever it stands")                                                    \

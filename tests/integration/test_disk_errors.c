@@ -330,7 +330,7 @@ static void commit_much(struct client *c)
     text_free(&line);
 }
 
-/* How many syncs were the loop's own while a client did this, which the server did not outlive. */
+/* How many syncs were the loop's own while a client did this. The server, which goes to sleep then, is killed. */
 static size_t own_syncs_of(const char *data, void (*commits)(struct client *c), bool beside_another)
 {
     static const char *const args[] = {"--tx-bytes", "256K", "--value-max", "128K", "--log-segment-bytes", "1M", NULL};
@@ -344,6 +344,7 @@ static size_t own_syncs_of(const char *data, void (*commits)(struct client *c), 
         client_ask(&other, "PING", "+PONG");
     }
     commits(&c);
+    server_wait_idle(&s); /* it stays awake for the next commit, but not for long */
     if (beside_another) {
         client_close(&other);
     }
