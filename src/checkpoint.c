@@ -24,6 +24,36 @@ bool checkpoint_seq(const char *name, uint64_t *seq)
     return strcmp(name, again) == 0;
 }
 
+static int write_piece(struct checkpoint *c)
+{
+    int rc = disk_write_all(c->disk, c->file, c->piece, c->filled, c->at);
+    c->at += c->filled;
+    c->filled = 0;
+    return rc;
+}
+
+static int append(struct checkpoint *c, const char *bytes, size_t size)
+{
+    int rc = 0;
+    while (rc == 0 && size > 0) {
+        size_t room = DISK_PIECE_BYTES - c->filled;
+        size_t taken = size < room ? size : room;
+        memcpy(c->piece + c->filled, bytes, taken);
+        c->filled += taken;
+        bytes += taken;
+        size -= taken;
+        rc = c->filled == DISK_PIECE_BYTES ? write_piece(c) : 0;
+    }
+    return rc;
+}
+
+static void end_piece(struct checkpoint *c)
+{
+    free(c->piece);
+    c->piece = NULL;
+    c->filled = 0;
+}
+
 int checkpoint_begin(struct checkpoint *c, struct disk *d, uint64_t id, uint64_t seq, uint64_t time)
 {
     struct file_header header = {.kind = FILE_CHECKPOINT, .id = id, .seq = seq, .time = time};
@@ -34,22 +64,21 @@ int checkpoint_begin(struct checkpoint *c, struct disk *d, uint64_t id, uint64_t
         return rc;
     }
     CRASH_POINT(checkpoint_create);
-    c->file = d->ops->open(d, TEMPORARY, DISK_CREATE);
+    c->piece = disk_piece_make();
+    c->file = c->piece == NULL ? -ENOMEM : d->ops->open(d, TEMPORARY, DISK_CREATE);
     if (c->file < 0) {
+        end_piece(c);
         return c->file;
     }
     file_header_write(&header, bytes);
     c->chain = header.check;
-    rc = disk_write_all(d, c->file, bytes, sizeof(bytes), 0);
-    c->at = sizeof(bytes);
-    return rc;
+    return append(c, bytes, sizeof(bytes));
 }
 
 int checkpoint_write(struct checkpoint *c, char *bytes, size_t size)
 {
     c->chain = record_seal(bytes, size, c->id, 0, c->chain);
-    int rc = disk_write_all(c->disk, c->file, bytes, size, c->at);
-    c->at += size;
+    int rc = append(c, bytes, size);
     CRASH_POINT(checkpoint_part);
     return rc;
 }
@@ -59,10 +88,12 @@ int checkpoint_finish(struct checkpoint *c)
     struct disk *d = c->disk;
     char name[DISK_NAME_MAX];
     checkpoint_name(c->seq, name);
-    int rc = d->ops->sync(d, c->file);
+    int rc = c->filled > 0 ? write_piece(c) : 0;
+    rc = rc < 0 ? rc : d->ops->sync(d, c->file);
     int closed = d->ops->close(d, c->file);
     rc = rc < 0 ? rc : closed;
     c->file = -1;
+    end_piece(c);
     CRASH_POINT(checkpoint_synced);
     if (rc == 0) {
         rc = d->ops->rename(d, TEMPORARY, name);
@@ -82,6 +113,7 @@ void checkpoint_abandon(struct checkpoint *c)
         c->disk->ops->remove(c->disk, TEMPORARY);
         c->file = -1;
     }
+    end_piece(c);
 }
 
 /* --- trimming --- */

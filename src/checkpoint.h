@@ -12,6 +12,8 @@ struct checkpoint {
     uint64_t seq;      /* the commit as of which it is */
     int file;          /* -1 when it is not being written */
     uint64_t at;       /* bytes written */
+    char *piece;       /* what is written next, once it is full: DISK_PIECE_BYTES, NULL while no checkpoint is being written */
+    size_t filled;     /* bytes of it */
     uint64_t chain;
 };
 

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define BLOCK_BYTES 4096 /* what O_DIRECT asks of addresses, places and sizes, unless a file system has larger blocks */
+
 int disk_write_all(struct disk *d, int file, const void *bytes, size_t size, uint64_t at)
 {
     const char *from = bytes;
@@ -26,6 +28,12 @@ int disk_write_all(struct disk *d, int file, const void *bytes, size_t size, uin
         size -= (size_t)written;
     }
     return 0;
+}
+
+char *disk_piece_make(void)
+{
+    char *piece = aligned_alloc(BLOCK_BYTES, DISK_PIECE_BYTES);
+    return piece == NULL ? NULL : memset(piece, 0, DISK_PIECE_BYTES);
 }
 
 ssize_t disk_read_all(struct disk *d, int file, void *bytes, size_t size, uint64_t at)
@@ -62,7 +70,11 @@ static int dir_of(const struct disk *d)
 static int real_open(struct disk *d, const char *name, enum disk_open how)
 {
     int flags = how == DISK_READ ? O_RDONLY : how == DISK_WRITE ? O_RDWR : O_RDWR | O_CREAT | O_EXCL;
-    return or_errno(openat(dir_of(d), name, flags | O_CLOEXEC | O_NOFOLLOW, 0600));
+    int file = or_errno(openat(dir_of(d), name, flags | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (file >= 0 && how == DISK_CREATE) {
+        (void)fcntl(file, F_SETFL, O_DIRECT); /* where it is refused, all goes through the cache */
+    }
+    return file;
 }
 
 static int real_close(struct disk *d, int file)
@@ -78,10 +90,20 @@ static ssize_t real_read(struct disk *d, int file, void *bytes, size_t size, uin
     return got < 0 ? -errno : got;
 }
 
+/* What is not made of whole blocks has to go through the cache, and all that follows it. */
+static bool leave_direct(int file)
+{
+    int flags = fcntl(file, F_GETFL);
+    return flags >= 0 && flags & O_DIRECT && fcntl(file, F_SETFL, flags & ~O_DIRECT) == 0;
+}
+
 static ssize_t real_write(struct disk *d, int file, const void *bytes, size_t size, uint64_t at)
 {
     (void)d;
     ssize_t written = pwrite(file, bytes, size, (off_t)at);
+    if (written < 0 && errno == EINVAL && leave_direct(file)) {
+        written = pwrite(file, bytes, size, (off_t)at);
+    }
     return written < 0 ? -errno : written;
 }
 

@@ -16,8 +16,13 @@
 enum disk_open {
     DISK_READ,   /* a file that exists */
     DISK_WRITE,  /* the same, to read and write */
-    DISK_CREATE, /* one that does not exist (-EEXIST), to read and write; for its owner alone */
+    DISK_CREATE, /* one that does not exist (-EEXIST), to write; for its owner alone */
 };
+
+/* What a new file is best written in: pieces of this size, at a multiple of it, from memory of disk_piece_make. They go past the
+ * system's cache, where the file system can do that: each takes a disk a fraction of a millisecond, and is not held back to come
+ * with thousands of others, which would hold up the log's syncs and, where they share a core, the loop. */
+#define DISK_PIECE_BYTES ((size_t)128 << 10)
 
 struct disk {
     const struct disk_ops *ops;
@@ -39,6 +44,9 @@ struct disk_ops {
 
 /* Writes all of it, in as many operations as it takes; an interrupted one is repeated. 0 or a negative errno. */
 int disk_write_all(struct disk *d, int file, const void *bytes, size_t size, uint64_t at);
+
+/* A piece of zeros, to be given back with free(); NULL without memory. */
+char *disk_piece_make(void);
 
 /* Reads until size bytes are there or the file ends; how many, or a negative errno. */
 ssize_t disk_read_all(struct disk *d, int file, void *bytes, size_t size, uint64_t at);

@@ -8,7 +8,6 @@
 
 #include "fault.h"
 
-#define ZEROS_AT_ONCE ((size_t)1 << 20)
 #define NEXT_NAME "log-next.tmp"
 
 void log_name(uint64_t number, char name[DISK_NAME_MAX])
@@ -27,11 +26,11 @@ uint64_t log_number(const char *name)
 
 static int fill_with_zeros(const struct log *log, int file)
 {
-    char *zeros = calloc(1, ZEROS_AT_ONCE);
+    char *zeros = disk_piece_make();
     int rc = zeros == NULL ? -ENOMEM : 0;
-    for (uint64_t at = 0; rc == 0 && at < log->segment_bytes; at += ZEROS_AT_ONCE) {
+    for (uint64_t at = 0; rc == 0 && at < log->segment_bytes; at += DISK_PIECE_BYTES) {
         size_t left = log->segment_bytes - at;
-        rc = disk_write_all(log->disk, file, zeros, left < ZEROS_AT_ONCE ? left : ZEROS_AT_ONCE, at);
+        rc = disk_write_all(log->disk, file, zeros, left < DISK_PIECE_BYTES ? left : DISK_PIECE_BYTES, at);
     }
     free(zeros);
     return rc == 0 ? log->disk->ops->sync(log->disk, file) : rc;

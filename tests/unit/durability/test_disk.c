@@ -1,0 +1,94 @@
+/* disk: files in a real directory. What is written in whole pieces goes past the system's cache where the file system can do that,
+ * and what is not, behind them, is the same file. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "disk.h"
+#include "unit.h"
+
+#define REST 1000 /* bytes that make no whole block */
+
+struct fixture {
+    char path[64];
+    struct disk_dir dir;
+    char *piece;
+    int file;
+};
+
+static void fixture_init(struct fixture *f)
+{
+    strcpy(f->path, "disk-test-XXXXXX");
+    cr_assert_not_null(mkdtemp(f->path));
+    cr_assert_eq(disk_dir_open(&f->dir, f->path, false), 0);
+    f->piece = disk_piece_make();
+    cr_assert_not_null(f->piece);
+    f->file = f->dir.disk.ops->open(&f->dir.disk, "new", DISK_CREATE);
+    cr_assert_geq(f->file, 0);
+}
+
+static void fixture_deinit(struct fixture *f)
+{
+    cr_assert_eq(f->dir.disk.ops->close(&f->dir.disk, f->file), 0);
+    cr_assert_eq(f->dir.disk.ops->remove(&f->dir.disk, "new"), 0);
+    disk_dir_close(&f->dir);
+    cr_assert_eq(rmdir(f->path), 0);
+    free(f->piece);
+}
+
+static void write_next(struct fixture *f, char byte, size_t size, uint64_t *at)
+{
+    memset(f->piece, byte, size);
+    cr_assert_eq(disk_write_all(&f->dir.disk, f->file, f->piece, size, *at), 0);
+    *at += size;
+}
+
+static void assert_bytes(int fd, char byte, size_t size, off_t at)
+{
+    char *bytes = malloc(size);
+    cr_assert_eq(pread(fd, bytes, size, at), (ssize_t)size);
+    for (size_t i = 0; i < size; i++) {
+        cr_assert_eq(bytes[i], byte, "byte %zu of the part at %jd", i, (intmax_t)at);
+    }
+    free(bytes);
+}
+
+Test(disk_dir, new_files_take_pieces_and_what_is_left)
+{
+    struct fixture f;
+    uint64_t at = 0;
+    uint64_t size;
+    fixture_init(&f);
+    write_next(&f, 'a', DISK_PIECE_BYTES, &at);
+    write_next(&f, 'b', REST, &at);
+    write_next(&f, 'c', REST, &at);
+    cr_assert_eq(f.dir.disk.ops->sync(&f.dir.disk, f.file), 0);
+    cr_assert(f.dir.disk.ops->size(&f.dir.disk, f.file, &size) == 0 && size == at);
+    int fd = f.dir.disk.ops->open(&f.dir.disk, "new", DISK_READ);
+    assert_bytes(fd, 'a', DISK_PIECE_BYTES, 0);
+    assert_bytes(fd, 'b', REST, DISK_PIECE_BYTES);
+    assert_bytes(fd, 'c', REST, DISK_PIECE_BYTES + REST);
+    close(fd);
+    fixture_deinit(&f);
+}
+
+/* The file system of the test may not be able to: then nothing is said here. */
+Test(disk_dir, pieces_of_new_files_go_past_the_cache)
+{
+    struct fixture f;
+    uint64_t at = 0;
+    fixture_init(&f);
+    int probe = open(f.path, O_TMPFILE | O_RDWR | O_DIRECT, 0600);
+    bool can = probe >= 0 && pwrite(probe, f.piece, DISK_PIECE_BYTES, 0) == (ssize_t)DISK_PIECE_BYTES;
+    write_next(&f, 'a', DISK_PIECE_BYTES, &at);
+    bool does = (fcntl(f.file, F_GETFL) & O_DIRECT) != 0;
+    cr_assert(does || !can, "the file system can write past the cache, and is not asked to");
+    int old = f.dir.disk.ops->open(&f.dir.disk, "new", DISK_WRITE);
+    cr_assert_eq(fcntl(old, F_GETFL) & O_DIRECT, 0, "the log's small writes go through the cache");
+    close(old);
+    if (probe >= 0) {
+        close(probe);
+    }
+    fixture_deinit(&f);
+}
