@@ -24,61 +24,30 @@ bool checkpoint_seq(const char *name, uint64_t *seq)
     return strcmp(name, again) == 0;
 }
 
-static int write_piece(struct checkpoint *c)
-{
-    int rc = disk_write_all(c->disk, c->file, c->piece, c->filled, c->at);
-    c->at += c->filled;
-    c->filled = 0;
-    return rc;
-}
-
-static int append(struct checkpoint *c, const char *bytes, size_t size)
-{
-    int rc = 0;
-    while (rc == 0 && size > 0) {
-        size_t room = DISK_PIECE_BYTES - c->filled;
-        size_t taken = size < room ? size : room;
-        memcpy(c->piece + c->filled, bytes, taken);
-        c->filled += taken;
-        bytes += taken;
-        size -= taken;
-        rc = c->filled == DISK_PIECE_BYTES ? write_piece(c) : 0;
-    }
-    return rc;
-}
-
-static void end_piece(struct checkpoint *c)
-{
-    free(c->piece);
-    c->piece = NULL;
-    c->filled = 0;
-}
-
 int checkpoint_begin(struct checkpoint *c, struct disk *d, uint64_t id, uint64_t seq, uint64_t time)
 {
     struct file_header header = {.kind = FILE_CHECKPOINT, .id = id, .seq = seq, .time = time};
     char bytes[FILE_HEADER_BYTES];
-    *c = (struct checkpoint){.disk = d, .id = id, .seq = seq, .file = -1};
+    *c = (struct checkpoint){.disk = d, .id = id, .seq = seq, .end = {.file = -1}};
     int rc = d->ops->remove(d, TEMPORARY); /* one that was not finished */
     if (rc < 0 && rc != -ENOENT) {
         return rc;
     }
     CRASH_POINT(checkpoint_create);
-    c->piece = disk_piece_make();
-    c->file = c->piece == NULL ? -ENOMEM : d->ops->open(d, TEMPORARY, DISK_CREATE);
-    if (c->file < 0) {
-        end_piece(c);
-        return c->file;
+    int file = d->ops->open(d, TEMPORARY, DISK_CREATE);
+    if (file < 0) {
+        return file;
     }
+    rc = append_begin(&c->end, d, file);
     file_header_write(&header, bytes);
     c->chain = header.check;
-    return append(c, bytes, sizeof(bytes));
+    return rc < 0 ? rc : append_add(&c->end, bytes, sizeof(bytes));
 }
 
 int checkpoint_write(struct checkpoint *c, char *bytes, size_t size)
 {
     c->chain = record_seal(bytes, size, c->id, 0, c->chain);
-    int rc = append(c, bytes, size);
+    int rc = append_add(&c->end, bytes, size);
     CRASH_POINT(checkpoint_part);
     return rc;
 }
@@ -88,12 +57,11 @@ int checkpoint_finish(struct checkpoint *c)
     struct disk *d = c->disk;
     char name[DISK_NAME_MAX];
     checkpoint_name(c->seq, name);
-    int rc = c->filled > 0 ? write_piece(c) : 0;
-    rc = rc < 0 ? rc : d->ops->sync(d, c->file);
-    int closed = d->ops->close(d, c->file);
+    int rc = append_flush(&c->end, append_size(&c->end));
+    rc = rc < 0 ? rc : d->ops->sync(d, c->end.file);
+    int closed = d->ops->close(d, c->end.file);
     rc = rc < 0 ? rc : closed;
-    c->file = -1;
-    end_piece(c);
+    append_end(&c->end);
     CRASH_POINT(checkpoint_synced);
     if (rc == 0) {
         rc = d->ops->rename(d, TEMPORARY, name);
@@ -108,12 +76,11 @@ int checkpoint_finish(struct checkpoint *c)
 
 void checkpoint_abandon(struct checkpoint *c)
 {
-    if (c->file >= 0) {
-        c->disk->ops->close(c->disk, c->file);
+    if (c->end.file >= 0) {
+        c->disk->ops->close(c->disk, c->end.file);
         c->disk->ops->remove(c->disk, TEMPORARY);
-        c->file = -1;
     }
-    end_piece(c);
+    append_end(&c->end);
 }
 
 /* --- trimming --- */

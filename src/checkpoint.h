@@ -3,17 +3,14 @@
 #ifndef TXKV_CHECKPOINT_H
 #define TXKV_CHECKPOINT_H
 
-#include "disk.h"
+#include "append.h"
 #include "record.h"
 
 struct checkpoint {
-    struct disk *disk; /* borrowed */
-    uint64_t id;       /* of the data directory */
-    uint64_t seq;      /* the commit as of which it is */
-    int file;          /* -1 when it is not being written */
-    uint64_t at;       /* bytes written */
-    char *piece;       /* what is written next, once it is full: DISK_PIECE_BYTES, NULL while no checkpoint is being written */
-    size_t filled;     /* bytes of it */
+    struct disk *disk;  /* borrowed */
+    uint64_t id;        /* of the data directory */
+    uint64_t seq;       /* the commit as of which it is */
+    struct append end;  /* of the file; -1 when none is being written */
     uint64_t chain;
 };
 

@@ -10,8 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BLOCK_BYTES 4096 /* what O_DIRECT asks of addresses, places and sizes, unless a file system has larger blocks */
-
 int disk_write_all(struct disk *d, int file, const void *bytes, size_t size, uint64_t at)
 {
     const char *from = bytes;
@@ -32,7 +30,7 @@ int disk_write_all(struct disk *d, int file, const void *bytes, size_t size, uin
 
 char *disk_piece_make(void)
 {
-    char *piece = aligned_alloc(BLOCK_BYTES, DISK_PIECE_BYTES);
+    char *piece = aligned_alloc(DISK_BLOCK_BYTES, DISK_PIECE_BYTES);
     return piece == NULL ? NULL : memset(piece, 0, DISK_PIECE_BYTES);
 }
 
@@ -69,9 +67,9 @@ static int dir_of(const struct disk *d)
 
 static int real_open(struct disk *d, const char *name, enum disk_open how)
 {
-    int flags = how == DISK_READ ? O_RDONLY : how == DISK_WRITE ? O_RDWR : O_RDWR | O_CREAT | O_EXCL;
+    int flags = how == DISK_READ ? O_RDONLY : how == DISK_CREATE ? O_RDWR | O_CREAT | O_EXCL : O_RDWR;
     int file = or_errno(openat(dir_of(d), name, flags | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (file >= 0 && how == DISK_CREATE) {
+    if (file >= 0 && (how == DISK_CREATE || how == DISK_WRITE_DIRECT)) {
         (void)fcntl(file, F_SETFL, O_DIRECT); /* where it is refused, all goes through the cache */
     }
     return file;
@@ -90,7 +88,7 @@ static ssize_t real_read(struct disk *d, int file, void *bytes, size_t size, uin
     return got < 0 ? -errno : got;
 }
 
-/* What is not made of whole blocks has to go through the cache, and all that follows it. */
+/* O_DIRECT takes no write that is not made of whole blocks, which may be larger than ours. */
 static bool leave_direct(int file)
 {
     int flags = fcntl(file, F_GETFL);

@@ -14,14 +14,17 @@
 #define DISK_NAME_MAX 64 /* bytes of a name, its NUL included */
 
 enum disk_open {
-    DISK_READ,   /* a file that exists */
-    DISK_WRITE,  /* the same, to read and write */
-    DISK_CREATE, /* one that does not exist (-EEXIST), to write; for its owner alone */
+    DISK_READ,         /* a file that exists */
+    DISK_WRITE,        /* the same, to read and write */
+    DISK_CREATE,       /* one that does not exist (-EEXIST), to write directly; for its owner alone */
+    DISK_WRITE_DIRECT, /* one that exists, to write directly */
 };
 
-/* What a new file is best written in: pieces of this size, at a multiple of it, from memory of disk_piece_make. They go past the
- * system's cache, where the file system can do that: each takes a disk a fraction of a millisecond, and is not held back to come
- * with thousands of others, which would hold up the log's syncs and, where they share a core, the loop. */
+/* Directly: what is made of whole blocks, at a multiple of them and from memory of disk_piece_make, goes past the system's cache,
+ * where the file system can do that. The first write that is not sends it and all that follow it through the cache. A piece takes
+ * a disk a fraction of a millisecond; what the cache holds back comes with thousands of others at once, which holds up the log's
+ * syncs and, where they share a core, the loop. */
+#define DISK_BLOCK_BYTES ((size_t)4096)
 #define DISK_PIECE_BYTES ((size_t)128 << 10)
 
 struct disk {

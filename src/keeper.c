@@ -244,7 +244,7 @@ static void begin(struct keeper *k, struct errand *errand)
     k->errand = errand;
     k->for_backup = errand != NULL && errand->kind == ERRAND_BACKUP;
     k->seq = k->engine->store.seq;
-    k->file = (struct checkpoint){.file = -1};
+    k->file = (struct checkpoint){.end = {.file = -1}};
     k->backup = (struct disk_dir){.dir = -1, .lock = -1};
     k->log_bytes = 0;
     if (k->committer != NULL) {
@@ -369,7 +369,7 @@ bool keeper_pump(struct keeper *k)
 
 int keeper_start(struct keeper *k, uv_loop_t *loop)
 {
-    k->file.file = -1;
+    k->file.end.file = -1;
     buf_init(&k->part);
     int rc = worker_init(&k->worker, loop, WORKER_BACKGROUND, write_part, on_part, k);
     if (rc < 0) {

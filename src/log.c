@@ -77,27 +77,35 @@ static int begin_segment(struct log *log, char *bytes, uint64_t time)
 {
     struct disk *d = log->disk;
     char name[DISK_NAME_MAX];
-    if (log->file >= 0) {
+    if (log->end.file >= 0) {
         int rc = log_sync(log);
-        int closed = d->ops->close(d, log->file);
-        log->file = -1;
+        int closed = d->ops->close(d, log->end.file);
+        log->end.file = -1;
         if (rc < 0 || closed < 0) {
             return rc < 0 ? rc : closed;
         }
     }
     log_name(log->number + 1, name);
-    int file = d->ops->open(d, name, DISK_WRITE);
+    int file = d->ops->open(d, name, DISK_WRITE_DIRECT);
     if (file < 0) {
         return file;
     }
-    log->file = file;
     log->number++;
-    log->at = 0;
+    int rc = append_begin(&log->end, d, file);
+    if (rc < 0) {
+        return rc;
+    }
     struct file_header header = {.kind = FILE_LOG, .id = log->id, .number = log->number, .seq = log->last,
                                  .chain = log->chain, .time = time};
     file_header_write(&header, bytes);
     log->chain = header.check;
     return 0;
+}
+
+static int append_batch(struct log *log, const char *bytes, size_t size)
+{
+    int rc = append_add(&log->end, bytes, size);
+    return rc < 0 ? rc : append_flush(&log->end, log->segment_bytes);
 }
 
 int log_write(struct log *log, char *bytes, size_t size, uint64_t last, bool opens, bool sync, uint64_t time)
@@ -110,15 +118,14 @@ int log_write(struct log *log, char *bytes, size_t size, uint64_t last, bool ope
             return rc;
         }
     }
-    assert(log->at + size <= log->segment_bytes);
+    assert(append_size(&log->end) + size <= log->segment_bytes);
     log->chain = record_seal(bytes + header, size - header, log->id, log->synced, log->chain);
     CRASH_POINT(batch_write);
-    int rc = disk_write_all(log->disk, log->file, bytes, size, log->at);
+    int rc = append_batch(log, bytes, size);
     if (rc < 0) {
         return rc;
     }
     CRASH_POINT(batch_written);
-    log->at += size;
     log->last = last;
     return sync ? log_sync(log) : 0;
 }
@@ -129,9 +136,9 @@ int log_sync(struct log *log)
         return 0;
     }
     log->syncs++;
-    int rc = log->disk->ops->sync(log->disk, log->file);
+    int rc = log->disk->ops->sync(log->disk, log->end.file);
     if (rc < 0 && FAULT(sync_tried_again)) {
-        rc = log->disk->ops->sync(log->disk, log->file);
+        rc = log->disk->ops->sync(log->disk, log->end.file);
     }
     if (rc == 0) {
         log->synced = log->last;
@@ -143,7 +150,7 @@ int log_sync(struct log *log)
 int log_mark(struct log *log)
 {
     char bytes[RECORD_HEADER_BYTES];
-    if (log->file < 0 || log->at + sizeof(bytes) > log->segment_bytes) {
+    if (log->end.file < 0 || append_size(&log->end) + sizeof(bytes) > log->segment_bytes) {
         return 0;
     }
     int rc = log_sync(log);
@@ -152,9 +159,8 @@ int log_mark(struct log *log)
     }
     record_marker(bytes, log->last);
     log->chain = record_seal(bytes, sizeof(bytes), log->id, log->synced, log->chain);
-    rc = disk_write_all(log->disk, log->file, bytes, sizeof(bytes), log->at);
-    log->at += sizeof(bytes);
-    return rc < 0 ? rc : log->disk->ops->sync(log->disk, log->file);
+    rc = append_batch(log, bytes, sizeof(bytes));
+    return rc < 0 ? rc : log->disk->ops->sync(log->disk, log->end.file);
 }
 
 /* --- trimming --- */
@@ -241,8 +247,8 @@ int log_trim(struct disk *d, uint64_t current, uint64_t seq)
 
 void log_close(struct log *log)
 {
-    if (log->file >= 0) {
-        log->disk->ops->close(log->disk, log->file);
+    if (log->end.file >= 0) {
+        log->disk->ops->close(log->disk, log->end.file);
     }
-    log->file = -1;
+    append_end(&log->end);
 }

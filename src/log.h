@@ -1,7 +1,7 @@
 /* log: the commits on disk, in segments.
  *
  * A segment is a file of a fixed size, made ahead: zeros, synced, renamed to its name, the name synced. So a batch is one
- * write into blocks that exist and one fdatasync that has no new size to record. A batch never goes beyond its segment, and a
+ * write of blocks that exist and one fdatasync that has no new size to record. A batch never goes beyond its segment, and a
  * segment is begun only when the one before is on disk.
  *
  *      segment n                                      segment n+1                      segment n+2
@@ -12,16 +12,15 @@
 #ifndef TXKV_LOG_H
 #define TXKV_LOG_H
 
-#include "disk.h"
+#include "append.h"
 #include "record.h"
 
 struct log {
     struct disk *disk;    /* borrowed */
     uint64_t id;          /* of the data directory */
     size_t segment_bytes; /* of a segment, its header included */
-    int file;             /* the segment being written, -1 before the first batch */
-    uint64_t number;      /* of that segment; of the last one before, while file is -1 */
-    uint64_t at;          /* where the next batch goes in it */
+    struct append end;    /* of the segment being written; its file is -1 before the first batch */
+    uint64_t number;      /* of that segment; of the last one before, while there is none */
     uint64_t chain;       /* check of the last record */
     uint64_t last;        /* sequence number of the last commit written */
     uint64_t synced;      /* of the last commit that is on disk */

@@ -762,7 +762,7 @@ int recover_settle(struct disk *d, const struct recovery *found, struct log *log
     keep_error(&s, s.error == 0 ? d->ops->sync_names(d) : 0);
     uint64_t number = behind ? highest : found->segment_at == 0 && found->segment > 0 ? found->segment - 1 : found->segment;
     uint64_t last = behind ? found->checkpoint : found->last;
-    *log = (struct log){.disk = d, .id = found->id, .file = -1, .number = number, .chain = behind ? 0 : found->chain,
+    *log = (struct log){.disk = d, .id = found->id, .end = {.file = -1}, .number = number, .chain = behind ? 0 : found->chain,
                         .last = last, .synced = last, .segment_bytes = log->segment_bytes};
     free(r.segments.numbers);
     return s.error;

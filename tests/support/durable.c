@@ -103,7 +103,7 @@ void durable_init_on(struct durable *d, struct sim_disk *disk, struct durable_sh
     *d = (struct durable){.disk = disk, .shape = shape, .rng = {seed}, .past = *past, .acknowledged = acknowledged};
     d->now_ms = TIME * 1000;
     d->last_value = (uint32_t)(acknowledged > 0 ? 0x8000 | (seed & 0x7fff) : seed) << 16; /* not those of an earlier life */
-    d->file.file = -1;
+    d->file.end.file = -1;
     buf_init(&d->rest);
     *past = (struct past){0};
 }
@@ -125,7 +125,8 @@ void durable_kill(struct durable *d)
     }
     d->up = false;
     d->checkpointing = false;
-    d->file.file = -1;
+    append_end(&d->file.end);
+    append_end(&d->log.end);
     sim_disk_kill(d->disk);
 }
 
@@ -224,7 +225,7 @@ void durable_write(struct durable *d)
 void durable_mark(struct durable *d)
 {
     d->disk->label = DURABLE_WRITE;
-    if (d->stopped || d->log.file < 0 || journal_has_batch(&d->journal)) {
+    if (d->stopped || d->log.end.file < 0 || journal_has_batch(&d->journal)) {
         return;
     }
     if (log_mark(&d->log) < 0) {
@@ -422,7 +423,7 @@ void durable_checkpoint_begin(struct durable *d)
     d->checkpointing = true;
     d->walked = false;
     d->begun = false;
-    d->file = (struct checkpoint){.file = -1, .seq = d->store.seq};
+    d->file = (struct checkpoint){.end = {.file = -1}, .seq = d->store.seq};
     store_walk_begin(&d->store);
 }
 

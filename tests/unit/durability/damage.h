@@ -56,11 +56,11 @@ static inline void scene_init(struct scene *s, uint64_t segments, bool checkpoin
         cr_assert_neq(s->older, 0);
     }
     uint64_t wanted = s->life.log.number + segments;
-    while (s->life.log.number < wanted || s->life.log.at < SEGMENT / 2) {
+    while (s->life.log.number < wanted || append_size(&s->life.log.end) < SEGMENT / 2) {
         cr_assert(durable_run(&s->life, 1));
     }
     s->batch = s->life.log.number;
-    s->batch_at = s->life.log.at;
+    s->batch_at = append_size(&s->life.log.end);
     s->before = s->life.acknowledged;
     while (s->life.store.seq < s->before + 2) {
         cr_assert(durable_commit(&s->life));

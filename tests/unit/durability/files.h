@@ -15,7 +15,7 @@
 
 static inline void log_begin(struct log *log, struct sim_disk *disk)
 {
-    *log = (struct log){.disk = &disk->disk, .id = FILES_ID, .segment_bytes = FILES_SEGMENT, .file = -1};
+    *log = (struct log){.disk = &disk->disk, .id = FILES_ID, .segment_bytes = FILES_SEGMENT, .end = {.file = -1}};
 }
 
 /* One commit of one key, in a batch of its own; `opens` the next segment, which is made for it. 0 or a negative errno. */

@@ -81,10 +81,10 @@ Test(bit_flip, of_a_log_with_a_marker)
     cr_assert(durable_start(&s.life));
     cr_assert(durable_run(&s.life, 3));
     s.batch = s.life.log.number;
-    s.batch_at = s.life.log.at;
+    s.batch_at = append_size(&s.life.log.end);
     s.before = s.life.acknowledged;
     durable_mark(&s.life);
-    cr_assert_eq(s.life.log.at, s.batch_at + RECORD_HEADER_BYTES);
+    cr_assert_eq(append_size(&s.life.log.end), s.batch_at + RECORD_HEADER_BYTES);
     durable_make(&s.life);
     s.last = s.life.log.number;
     durable_kill(&s.life);

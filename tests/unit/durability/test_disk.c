@@ -1,11 +1,12 @@
-/* disk: files in a real directory. What is written in whole pieces goes past the system's cache where the file system can do that,
- * and what is not, behind them, is the same file. */
+/* disk and append: files in a real directory. What is written in whole pieces goes past the system's cache where the file system can
+ * do that, and what is not, behind them, is the same file. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "disk.h"
+#include "append.h"
+#include "rng.h"
 #include "unit.h"
 
 #define REST 1000 /* bytes that make no whole block */
@@ -84,11 +85,75 @@ Test(disk_dir, pieces_of_new_files_go_past_the_cache)
     write_next(&f, 'a', DISK_PIECE_BYTES, &at);
     bool does = (fcntl(f.file, F_GETFL) & O_DIRECT) != 0;
     cr_assert(does || !can, "the file system can write past the cache, and is not asked to");
-    int old = f.dir.disk.ops->open(&f.dir.disk, "new", DISK_WRITE);
-    cr_assert_eq(fcntl(old, F_GETFL) & O_DIRECT, 0, "the log's small writes go through the cache");
+    int old = f.dir.disk.ops->open(&f.dir.disk, "new", DISK_WRITE_DIRECT);
+    cr_assert(fcntl(old, F_GETFL) & O_DIRECT || !can, "the same for a file that exists");
     close(old);
     if (probe >= 0) {
         close(probe);
     }
     fixture_deinit(&f);
+}
+
+/* --- append --- */
+
+/* All that was added stands in the file after each flush, behind it zeros to the end of a block at most, and nothing beyond `end`. */
+static void assert_appended(struct fixture *f, const char *all, size_t size, size_t end)
+{
+    uint64_t there;
+    size_t padded = (size + DISK_BLOCK_BYTES - 1) / DISK_BLOCK_BYTES * DISK_BLOCK_BYTES;
+    cr_assert_eq(f->dir.disk.ops->size(&f->dir.disk, f->file, &there), 0);
+    cr_assert_eq(there, padded < end ? padded : end);
+    int fd = openat(f->dir.dir, "new", O_RDONLY);
+    char *bytes = malloc(there + 1);
+    cr_assert_eq(pread(fd, bytes, there + 1, 0), (ssize_t)there);
+    cr_assert_eq(memcmp(bytes, all, size), 0, "what was appended");
+    for (size_t i = size; i < there; i++) {
+        cr_assert_eq(bytes[i], 0, "byte %zu behind the end", i);
+    }
+    free(bytes);
+    close(fd);
+}
+
+static void append_at_random(size_t end, uint32_t most, uint64_t seed)
+{
+    struct fixture f;
+    struct append a = {0};
+    struct rng rng = {seed};
+    char *all = malloc(end);
+    size_t size = 0;
+    fixture_init(&f);
+    cr_assert_eq(append_begin(&a, &f.dir.disk, f.file), 0);
+    while (size < end) {
+        size_t more = 1 + rng_below(&rng, most);
+        more = more < end - size ? more : end - size;
+        for (size_t i = 0; i < more; i++) {
+            all[size + i] = (char)(1 + rng_below(&rng, 255));
+        }
+        cr_assert_eq(append_add(&a, all + size, more), 0);
+        size += more;
+        cr_assert_eq(append_size(&a), size);
+        if (rng_below(&rng, 2) == 0 || size == end) {
+            cr_assert_eq(append_flush(&a, end), 0);
+            assert_appended(&f, all, size, end);
+        }
+    }
+    append_end(&a);
+    free(all);
+    fixture_deinit(&f);
+}
+
+Test(append, little_by_little)
+{
+    append_at_random(3 * DISK_BLOCK_BYTES, 300, 1);
+}
+
+Test(append, to_an_end_that_is_no_whole_block)
+{
+    append_at_random(2 * DISK_BLOCK_BYTES + 777, 500, 2);
+    append_at_random(100, 30, 3);
+}
+
+Test(append, more_than_a_piece_at_once)
+{
+    append_at_random(4 * DISK_PIECE_BYTES + 5, 2 * (uint32_t)DISK_PIECE_BYTES, 4);
 }

@@ -102,7 +102,7 @@ Test(recover_read, of_an_empty_directory)
     assert_found(&f, RECOVER_CLEAN, "");
     cr_assert(f.recovery.id == 0 && f.recovery.last == 0 && !f.recovery.has_checkpoint && f.recovery.segment == 0);
     cr_assert_eq(recover_settle(&disk.disk, &f.recovery, &log), 0);
-    cr_assert(log.number == 0 && log.last == 0 && log.file == -1 && log.segment_bytes == FILES_SEGMENT);
+    cr_assert(log.number == 0 && log.last == 0 && log.end.file == -1 && log.segment_bytes == FILES_SEGMENT);
     sim_disk_deinit(&disk);
 }
 
