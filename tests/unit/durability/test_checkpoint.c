@@ -89,6 +89,7 @@ Test(checkpoint_begin, replaces_one_that_was_not_finished)
     sim_disk_init(&disk);
     cr_assert_eq(checkpoint_begin(&c, &disk.disk, FILES_ID, 3, 0), 0);
     sim_disk_kill(&disk);
+    append_end(&c.end);
     find(&f, &disk);
     assert_found(&f, RECOVER_CLEAN, "");
     cr_assert_eq(checkpoint_put(&disk, 4, "a", "1"), 0);
