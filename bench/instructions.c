@@ -103,6 +103,28 @@ static size_t four_writes(struct run *r, char *to, unsigned number)
     return len + (size_t)sprintf(to + len, "COMMIT\r\n");
 }
 
+/* As four_writes, in RESP: by what begins and ends the transaction. */
+static size_t resp_four_writes(struct run *r, char *to, const char *begin, const char *end)
+{
+    size_t len = (size_t)sprintf(to, "*1\r\n$%zu\r\n%s\r\n", strlen(begin), begin);
+    for (unsigned i = 0; i < 4; i++) {
+        len += resp_set(r, to + len, i);
+    }
+    return len + (size_t)sprintf(to + len, "*1\r\n$%zu\r\n%s\r\n", strlen(end), end);
+}
+
+static size_t resp_commit(struct run *r, char *to, unsigned number)
+{
+    (void)number;
+    return resp_four_writes(r, to, "BEGIN", "COMMIT");
+}
+
+static size_t multi_exec(struct run *r, char *to, unsigned number)
+{
+    (void)number;
+    return resp_four_writes(r, to, "MULTI", "EXEC");
+}
+
 static size_t read_modify_write(struct run *r, char *to, unsigned number)
 {
     uint64_t key = rng_below(&r->rng, KEYS);
@@ -182,6 +204,8 @@ static void serve_overwrites(struct run *r, struct slice batch)
 #define VALUE_BYTES (sizeof(VALUE) + 1) /* of VALUE as a line */
 #define RESP_OK_BYTES 5
 #define RESP_VALUE_BYTES (5 + VALUE_BYTES) /* "$16" as a line before it */
+#define RESP_QUEUED_BYTES 9
+#define RESP_ARRAY_BYTES 4 /* of the line before some answers */
 
 static const struct operation operations[] = {
     {"decode", PIPELINE, 1, get_or_set, serve_decoder},
@@ -195,6 +219,8 @@ static const struct operation operations[] = {
     {"resp-get-1", 1, RESP_VALUE_BYTES, resp_get, serve_tick},
     {"resp-set", PIPELINE, RESP_OK_BYTES, resp_set, serve_tick},
     {"commit", PIPELINE / 8, 6 * OK_BYTES, four_writes, serve_tick},
+    {"resp-commit", PIPELINE / 8, 6 * RESP_OK_BYTES, resp_commit, serve_tick},
+    {"multi", PIPELINE / 8, 5 * RESP_OK_BYTES + 4 * RESP_QUEUED_BYTES + RESP_ARRAY_BYTES, multi_exec, serve_tick},
     {"commit-rmw", PIPELINE / 4, 3 * OK_BYTES + VALUE_BYTES, read_modify_write, serve_tick},
 };
 
