@@ -147,7 +147,7 @@ void command_queue(struct session *s, const struct request *r)
     } else {
         m->count++;
         m->bytes += session_record_bytes(s, r);
-        session_answer(s, s->proto->status(&s->out, "QUEUED"));
+        session_answer(s, s->proto->queued(&s->out));
     }
 }
 

@@ -97,6 +97,7 @@ struct proto {
     int (*refusal)(struct buf *out, const struct raw_request *raw); /* of a stream that cannot be trusted */
     int (*ok)(struct buf *out);
     int (*pong)(struct buf *out);
+    int (*queued)(struct buf *out); /* of a request that waits for EXEC; NULL without MULTI */
     int (*value)(struct buf *out, struct slice value);
     int (*absent)(struct buf *out);
     int (*integer)(struct buf *out, int64_t number);

@@ -547,6 +547,11 @@ static int write_pong(struct buf *out)
     return buf_append(out, "+PONG\r\n", 7);
 }
 
+static int write_queued(struct buf *out)
+{
+    return buf_append(out, "+QUEUED\r\n", 9);
+}
+
 static int write_absent2(struct buf *out)
 {
     return buf_append(out, "$-1\r\n", 5);
@@ -562,17 +567,27 @@ static int write_null3(struct buf *out)
     return buf_append(out, "_\r\n", 3);
 }
 
-/* A line of words; what would end it early becomes a space. */
+#define WORDS_BYTES 509 /* of a line of words at most, without its end */
+
+/* Copies text as far as there is room; what would end its line early becomes a space. Returns its end. */
+static char *put_words(char *to, const char *end, const char *text)
+{
+    for (; *text != '\0' && to < end; text++) {
+        *to++ = *text == '\r' || *text == '\n' ? ' ' : *text;
+    }
+    return to;
+}
+
 static int write_words(struct buf *out, char sign, const char *code, const char *text)
 {
-    char line[512];
-    int len = snprintf(line, sizeof(line) - 2, "%c%s%s%s", sign, code, code[0] == '\0' ? "" : " ", text);
-    size_t kept = (size_t)len < sizeof(line) - 3 ? (size_t)len : sizeof(line) - 3;
-    for (size_t i = 0; i < kept; i++) {
-        line[i] = line[i] == '\r' || line[i] == '\n' ? ' ' : line[i];
-    }
-    memcpy(line + kept, "\r\n", 2);
-    return buf_append(out, line, kept + 2);
+    char line[WORDS_BYTES + 2];
+    const char *end = line + WORDS_BYTES;
+    line[0] = sign;
+    char *at = put_words(line + 1, end, code);
+    at = put_words(at, end, code[0] == '\0' ? "" : " ");
+    at = put_words(at, end, text);
+    memcpy(at, "\r\n", 2);
+    return buf_append(out, line, (size_t)(at - line) + 2);
 }
 
 /* Clients look at the first word, and at some texts as Redis has them. */
@@ -638,7 +653,8 @@ static int write_refusal(struct buf *out, const struct raw_request *raw)
 #define RESP_COMMON                                                                                                    \
     .kind = PROTO_RESP, .error_sign = "-", .decode = decode, .announced = announced, .give_up = give_up, .split = split, \
     .refusal = write_refusal,                                                                                          \
-    .ok = write_ok, .pong = write_pong, .value = write_value, .integer = write_integer, .line = write_value,           \
+    .ok = write_ok, .pong = write_pong, .queued = write_queued,                                                        \
+    .value = write_value, .integer = write_integer, .line = write_value,                                               \
     .error = write_error, .complaint = write_complaint, .status = write_status, .array = write_array, .list = write_array
 
 const struct proto proto_resp2 = {

@@ -403,7 +403,8 @@ WRITES(no_array, no_array(out))
 WRITES(map, map(out, 7))
 WRITES(set, set(out, 3))
 WRITES(report, report(out, LIT("one\r\ntwo")))
-WRITES(status, status(out, "QUEUED"))
+WRITES(queued, queued(out))
+WRITES(status, status(out, "string"))
 WRITES(conflict, error(out, ERR_CONFLICT, "why"))
 WRITES(notint, error(out, ERR_NOTINT, "why"))
 WRITES(syntax, error(out, ERR_SYNTAX, "what\r\nis wrong"))
@@ -423,7 +424,8 @@ static const struct reply_case replies[] = {
     {"*14\r\n", "%7\r\n", map},
     {"*3\r\n", "~3\r\n", set},
     {"$8\r\none\r\ntwo\r\n", "=12\r\ntxt:one\r\ntwo\r\n", report},
-    {"+QUEUED\r\n", "+QUEUED\r\n", status},
+    {"+QUEUED\r\n", "+QUEUED\r\n", queued},
+    {"+string\r\n", "+string\r\n", status},
     {"-CONFLICT why\r\n", "-CONFLICT why\r\n", conflict},
     {"-ERR value is not an integer or out of range\r\n", "-ERR value is not an integer or out of range\r\n", notint},
     {"-ERR what  is wrong\r\n", "-ERR what  is wrong\r\n", syntax},
