@@ -94,8 +94,7 @@ void command_parse(struct request *r, const struct command_limits *limits, struc
 /* Says in words, one line without its end, why a parsed request has its error. Needs the words of command_parse. */
 void command_explain(const struct request *r, const struct command_limits *limits, char *why, size_t size);
 
-/* Whether a request is to be queued, as it stands between MULTI and EXEC; and queues it, or says why not. It stands at the
- * head of the session's input. */
+/* Whether a request is to be queued, as it stands between MULTI and EXEC; and queues it, or says why not. */
 bool command_queues(const struct session *s, const struct request *r);
 void command_queue(struct session *s, const struct request *r);
 

@@ -1,5 +1,4 @@
 /* MULTI, EXEC, DISCARD, WATCH and UNWATCH, as Redis has them: requests are queued, and run together as one commit. */
-#include <assert.h>
 #include <stdio.h>
 
 #include "command_run.h"
@@ -13,13 +12,12 @@ static struct multi *multi_of(struct session *s)
     if (s->multi != NULL) {
         return s->multi;
     }
-    struct multi *m = mem_calloc(sizeof(*m));
+    struct multi *m = mem_alloc(sizeof(*m));
     if (m == NULL) {
         session_error(s, ERR_FULL, "no memory for this");
         return NULL;
     }
-    buf_init(&m->queue);
-    txn_init(&m->watch);
+    multi_init(m);
     s->multi = m;
     return m;
 }
@@ -29,7 +27,7 @@ void command_forget_multi(struct session *s)
     struct multi *m = s->multi;
     if (m != NULL) {
         store_rollback(&s->engine->store, &m->watch);
-        buf_deinit(&m->queue);
+        multi_deinit(m);
         mem_free(m);
         s->multi = NULL;
     }
@@ -59,6 +57,7 @@ void run_multi(struct session *s, const struct request *r)
     struct multi *m = multi_of(s);
     if (m != NULL) {
         m->open = true;
+        m->began = s->engine->requests;
         command_done(s, 0);
     }
 }
@@ -131,21 +130,24 @@ void command_queue(struct session *s, const struct request *r)
 {
     char text[448];
     struct multi *m = s->multi;
-    size_t size = r->raw.consumed;
     if (r->error < 0) {
         command_explain(r, &s->engine->limits.command, text, sizeof(text));
         m->broken = true;
         session_error(s, r->error, text);
-    } else if (r->command->flags & COMMAND_ALONE) {
+        return;
+    }
+    if (r->command->flags & COMMAND_ALONE) {
         snprintf(text, sizeof(text), "ERR %s inside MULTI is not allowed", r->command->name);
         refuse_queueing(s, text);
-    } else if (m->count == MULTI_REQUESTS_MAX || buf_len(&m->queue) + size > s->engine->store_limits.txn.bytes) {
+        return;
+    }
+    int rc = multi_push(m, r, s->engine->store_limits.txn.bytes);
+    if (rc == ERR_TOOBIG) {
         refuse_queueing(s, "TOOBIG a MULTI has at most 10000 requests, and the bytes of a transaction (--tx-bytes)");
-    } else if (buf_append(&m->queue, buf_head(&s->in), size) < 0) {
+    } else if (rc < 0) {
         m->broken = true;
-        session_error(s, ERR_FULL, "no memory for this");
+        session_error(s, rc, "no memory for this");
     } else {
-        m->count++;
         m->bytes += session_record_bytes(s, r);
         session_answer(s, s->proto->queued(&s->out));
     }
@@ -153,22 +155,24 @@ void command_queue(struct session *s, const struct request *r)
 
 /* --- EXEC --- */
 
-/* Runs the first request of the queue from *at on; its errors are answers. */
+#define FETCH_GROUP 16     /* requests whose keys are fetched together, as by the tick */
+#define FETCHED_LATELY 256 /* what the tick fetched for that many requests, when they were queued, is still in the cache */
+
+/* Brings what the next requests will touch into the cache, where the tick has not done so just now. */
+static void fetch_keys(const struct session *s, size_t at)
+{
+    uint32_t hashes[FETCH_GROUP];
+    const struct engine *e = s->engine;
+    if (e->requests - s->multi->began > FETCHED_LATELY) {
+        store_prefetch(&e->store, hashes, multi_hashes(s->multi, at, hashes, FETCH_GROUP));
+    }
+}
+
+/* Runs the request that stands at *at of the queue, and moves *at behind it; its errors are answers. */
 static void run_queued(struct session *s, size_t *at)
 {
-    struct multi *m = s->multi;
-    struct engine *e = s->engine;
-    struct decoder d = {0};
-    struct request r = {.proto = s->proto, .unquoted = e->unquoted};
-    struct slice bytes = slice_of(buf_head(&m->queue) + *at, buf_len(&m->queue) - *at);
-    enum decoded what = s->proto->decode(&d, bytes, command_line_max(&e->limits.command), &r.raw);
-    assert(what == DECODED_REQUEST); /* as it was when it came */
-    (void)what;
-    *at += r.raw.consumed;
-    command_parse(&r, &e->limits.command, e->words);
-    if (r.error == 0 && r.command->flags & COMMAND_ANY_KEY) {
-        r.hash = hash_of(r.args[0]);
-    }
+    struct request r = {.proto = s->proto};
+    multi_take(s->multi, at, s->engine->words, &r);
     session_run_queued(s, &r);
 }
 
@@ -181,6 +185,9 @@ static bool run_queue(struct session *s, size_t mark)
     }
     s->engine->store.steps += s->multi->count * 16;
     for (size_t i = 0; i < s->multi->count && !s->scope_failed && s->state == SESSION_OPEN; i++) {
+        if (i % FETCH_GROUP == 0) {
+            fetch_keys(s, at);
+        }
         run_queued(s, &at);
         if (buf_len(&s->out) - mark > s->engine->limits.answer_bytes) {
             return false;

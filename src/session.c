@@ -559,11 +559,7 @@ void session_run_queued(struct session *s, const struct request *r)
         return;
     }
     s->answer_failed = false;
-    if (r->error < 0) {
-        run_wrong(s, r);
-    } else {
-        r->command->run(s, r);
-    }
+    r->command->run(s, r);
     if (s->answer_failed) {
         buf_truncate(&s->out, mark);
         s->scope_failed = true;

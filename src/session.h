@@ -192,7 +192,7 @@ void session_kill(struct session *s);
 /* Runs one request that was admitted: exactly one answer (none for QUIT, and for quiet transactions). */
 void session_run(struct session *s, const struct request *r);
 
-/* Runs one of EXEC's requests: as session_run, but its errors are answers and no more. */
+/* Runs one of EXEC's requests, which has no error: as session_run, but what it answers is no more than an answer. */
 void session_run_queued(struct session *s, const struct request *r);
 
 /* A session that is at an answer which takes longer than one tick should. Its transaction and its input stay as they are until
