@@ -1,18 +1,14 @@
 #include "recover.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "checkpoint.h"
 #include "fault.h"
 #include "le.h"
 #include "reader.h"
-
-#define COPY_AT_ONCE ((size_t)1 << 20)
+#include "recover_files.h"
 
 static void say(struct recovery *found, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -26,77 +22,15 @@ static void say(struct recovery *found, const char *format, ...)
 
 /* --- the way through one directory --- */
 
-struct names {
-    uint64_t *numbers; /* ascending */
-    size_t count;
-    size_t room;
-};
-
 struct recovering {
     struct disk *disk;
     const struct recover_sink *sink;
     struct recovery *found;
-    struct names checkpoints;
-    struct names segments;
+    struct recover_names checkpoints;
+    struct recover_names segments;
     uint64_t passed_bytes; /* of all files so far, for the progress */
     uint64_t total_bytes;
-    bool out_of_memory;
 };
-
-static int compare(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static void names_add(struct recovering *r, struct names *names, uint64_t number)
-{
-    if (names->count == names->room) {
-        size_t room = names->room == 0 ? 16 : 2 * names->room;
-        uint64_t *more = realloc(names->numbers, room * sizeof(*more));
-        if (more == NULL) {
-            r->out_of_memory = true;
-            return;
-        }
-        names->numbers = more;
-        names->room = room;
-    }
-    names->numbers[names->count++] = number;
-}
-
-static void on_checkpoint(void *arg, const char *name)
-{
-    struct recovering *r = arg;
-    uint64_t seq;
-    if (checkpoint_seq(name, &seq)) {
-        names_add(r, &r->checkpoints, seq);
-    }
-}
-
-static void on_segment(void *arg, const char *name)
-{
-    struct recovering *r = arg;
-    if (log_number(name) > 0) {
-        names_add(r, &r->segments, log_number(name));
-    }
-}
-
-static int list_names(struct recovering *r, struct names *names, void (*visit)(void *arg, const char *name))
-{
-    int rc = r->disk->ops->list(r->disk, visit, r);
-    if (rc == 0 && r->out_of_memory) {
-        rc = -ENOMEM;
-    }
-    if (rc < 0) {
-        say(r->found, "the directory cannot be listed: %s", strerror(-rc));
-        return rc;
-    }
-    if (names->count > 1) {
-        qsort(names->numbers, names->count, sizeof(uint64_t), compare);
-    }
-    return 0;
-}
 
 static void progress(struct recovering *r, uint64_t bytes)
 {
@@ -106,10 +40,15 @@ static void progress(struct recovering *r, uint64_t bytes)
 }
 
 /* The disk did not give what it has, which says nothing of what it has. */
+static enum recover_result refused(struct recovering *r, const char *name, uint64_t at, int error)
+{
+    say(r->found, "%s: byte %" PRIu64 ": %s", name, at, strerror(-error));
+    return RECOVER_FAILED;
+}
+
 static enum recover_result failed(struct recovering *r, const struct reader *reader)
 {
-    say(r->found, "%s: byte %" PRIu64 ": %s", reader->name, reader->at, strerror(-reader->error));
-    return RECOVER_FAILED;
+    return refused(r, reader->name, reader->at, reader->error);
 }
 
 static enum recover_result unknown_format(struct recovering *r, const char *name, uint32_t version)
@@ -429,52 +368,6 @@ end:
     return result;
 }
 
-enum segment_state { SEGMENT_UNUSED, SEGMENT_USED, SEGMENT_BAD, SEGMENT_REFUSED, SEGMENT_GONE };
-
-/* What a segment's header says; without reading more of it. *bytes: its size. */
-static enum segment_state look_at(struct recovering *r, uint64_t number, uint64_t *seq, uint64_t *bytes)
-{
-    char name[DISK_NAME_MAX];
-    struct reader reader;
-    struct file_header header;
-    uint32_t version;
-    enum segment_state state = SEGMENT_BAD;
-    log_name(number, name);
-    if (reader_open(&reader, r->disk, name) < 0) {
-        state = reader.file < 0 && reader.error == -ENOENT ? SEGMENT_GONE : SEGMENT_REFUSED;
-        failed(r, &reader);
-        reader_close(&reader);
-        return state;
-    }
-    if (reader_have(&reader, FILE_HEADER_BYTES)) {
-        switch (file_header_read(&header, reader_bytes(&reader), &version)) {
-        case FILE_HEADER_GOOD:
-            *seq = header.seq;
-            state = SEGMENT_USED;
-            break;
-        case FILE_HEADER_ZERO:
-            state = reader_rest_is_zero(&reader) ? SEGMENT_UNUSED : SEGMENT_BAD;
-            break;
-        case FILE_HEADER_UNKNOWN:
-            unknown_format(r, name, version);
-            state = SEGMENT_REFUSED;
-            break;
-        case FILE_HEADER_BAD:
-        default:
-            break;
-        }
-    } else if (reader.error == 0) {
-        state = reader_rest_is_zero(&reader) ? SEGMENT_UNUSED : SEGMENT_BAD; /* shorter than a header */
-    }
-    if (reader.error < 0) {
-        failed(r, &reader);
-        state = SEGMENT_REFUSED;
-    }
-    *bytes = reader.size;
-    reader_close(&reader);
-    return state;
-}
-
 struct span {
     size_t first;   /* index of the first segment to be read */
     size_t last;    /* of the last one */
@@ -483,29 +376,34 @@ struct span {
     bool broken; /* behind the last one, one is missing */
 };
 
+static enum recover_result segment_refused(struct recovering *r, uint64_t number, const struct segment_look *look)
+{
+    char name[DISK_NAME_MAX];
+    log_name(number, name);
+    return look->error < 0 ? refused(r, name, look->at, look->error) : unknown_format(r, name, look->version);
+}
+
 /* Which segments are to be read: from the newest one that begins at or before the checkpoint. Those made ahead stand behind those in
  * use. Nothing needs what stands before: a server beside may be removing it. */
 static enum recover_result choose_segments(struct recovering *r, struct span *span)
 {
-    struct names *s = &r->segments;
+    struct recover_names *s = &r->segments;
     bool reaches = false; /* one begins at or before the checkpoint */
     bool begins = false;  /* one has a header */
     *span = (struct span){0};
     for (size_t i = s->count; i > 0; i--) {
-        uint64_t seq = 0;
-        uint64_t bytes = 0;
-        enum segment_state state = look_at(r, s->numbers[i - 1], &seq, &bytes);
-        if (state == SEGMENT_REFUSED || (state == SEGMENT_GONE && !reaches)) {
-            return RECOVER_FAILED;
+        struct segment_look look = recover_look_at(r->disk, s->numbers[i - 1]);
+        if (look.state == SEGMENT_REFUSED || (look.state == SEGMENT_GONE && !reaches)) {
+            return segment_refused(r, s->numbers[i - 1], &look);
         }
-        if (state == SEGMENT_UNUSED || reaches) {
+        if (look.state == SEGMENT_UNUSED || reaches) {
             continue;
         }
-        reaches = state == SEGMENT_USED && seq <= r->found->checkpoint;
-        begins = begins || state == SEGMENT_USED;
+        reaches = look.state == SEGMENT_USED && look.seq <= r->found->checkpoint;
+        begins = begins || look.state == SEGMENT_USED;
         span->first = i - 1;
         span->last = span->any ? span->last : i - 1;
-        span->bytes += bytes;
+        span->bytes += look.bytes;
         span->any = true;
     }
     if (begins && !reaches) {
@@ -561,16 +459,27 @@ static enum recover_result judge_reach(struct recovery *found, enum recover_resu
     return RECOVER_DAMAGED;
 }
 
+static enum recover_result not_listed(struct recovering *r, int rc)
+{
+    say(r->found, "the directory cannot be listed: %s", strerror(-rc));
+    return RECOVER_FAILED;
+}
+
 /* The segments are listed when the checkpoint has been read, which may take a while: beside a server the log has gone on by then, and
  * what was needed before has not. */
 static enum recover_result read_all(struct recovering *r)
 {
-    if (list_names(r, &r->checkpoints, on_checkpoint) < 0) {
-        return RECOVER_FAILED;
+    int rc = recover_list_checkpoints(&r->checkpoints, r->disk);
+    if (rc < 0) {
+        return not_listed(r, rc);
     }
     enum recover_result result = read_newest_checkpoint(r);
-    if (result == RECOVER_FAILED || list_names(r, &r->segments, on_segment) < 0) {
-        return RECOVER_FAILED;
+    if (result == RECOVER_FAILED) {
+        return result;
+    }
+    rc = recover_list_segments(&r->segments, r->disk);
+    if (rc < 0) {
+        return not_listed(r, rc);
     }
     return judge_reach(r->found, read_log(r, result == RECOVER_DAMAGED));
 }
@@ -580,190 +489,7 @@ enum recover_result recover_read(struct disk *d, const struct recover_sink *sink
     *found = (struct recovery){0};
     struct recovering r = {.disk = d, .sink = sink, .found = found};
     enum recover_result result = read_all(&r);
-    free(r.checkpoints.numbers);
-    free(r.segments.numbers);
+    recover_names_free(&r.checkpoints);
+    recover_names_free(&r.segments);
     return result;
-}
-
-/* --- settling --- */
-
-struct settling {
-    struct disk *disk;
-    const struct recovery *found;
-    int error; /* the first one */
-};
-
-static void keep_error(struct settling *s, int rc)
-{
-    s->error = s->error < 0 || rc >= 0 ? s->error : rc;
-}
-
-/* The number of a segment that was put aside is used again by the log, so it can come here twice. */
-int recover_put_aside(struct disk *d, const char *name)
-{
-    char saved[DISK_NAME_MAX];
-    snprintf(saved, sizeof(saved), "saved-%.40s", name);
-    int taken = d->ops->open(d, saved, DISK_READ);
-    for (unsigned again = 2; taken >= 0; again++) {
-        d->ops->close(d, taken);
-        snprintf(saved, sizeof(saved), "saved-%.40s.%u", name, again);
-        taken = d->ops->open(d, saved, DISK_READ);
-    }
-    return taken == -ENOENT ? d->ops->rename(d, name, saved) : taken;
-}
-
-static void move_aside(struct settling *s, const char *name)
-{
-    keep_error(s, recover_put_aside(s->disk, name));
-}
-
-static void copy_bytes(struct settling *s, int from, uint64_t from_at, uint64_t count, int to, uint64_t to_at)
-{
-    char *bytes = malloc(COPY_AT_ONCE);
-    keep_error(s, bytes == NULL ? -ENOMEM : 0);
-    for (uint64_t done = 0; s->error == 0 && done < count;) {
-        uint64_t left = count - done;
-        size_t size = left < COPY_AT_ONCE ? (size_t)left : COPY_AT_ONCE;
-        ssize_t got = disk_read_all(s->disk, from, bytes, size, from_at + done);
-        keep_error(s, got < 0 ? (int)got : disk_write_all(s->disk, to, bytes, (size_t)got, to_at + done));
-        done += size;
-    }
-    free(bytes);
-}
-
-/* A copy of what is about to be cut; one of an attempt that was interrupted is replaced. */
-static void save_tail(struct settling *s, int file)
-{
-    struct disk *d = s->disk;
-    char saved[DISK_NAME_MAX];
-    snprintf(saved, sizeof(saved), "saved-log-%016" PRIx64 "-%" PRIx64, s->found->segment, s->found->segment_at);
-    d->ops->remove(d, saved);
-    int copy = d->ops->open(d, saved, DISK_CREATE);
-    if (copy < 0) {
-        keep_error(s, copy);
-        return;
-    }
-    copy_bytes(s, file, s->found->segment_at, s->found->tail_bytes, copy, 0);
-    keep_error(s, s->error == 0 ? d->ops->sync(d, copy) : 0);
-    keep_error(s, d->ops->close(d, copy));
-    keep_error(s, s->error == 0 ? d->ops->sync_names(d) : 0);
-    if (s->error < 0) {
-        d->ops->remove(d, saved); /* it is not whole, and would look as if something had been kept */
-    }
-}
-
-/* Zeros stand behind the tail, as the segment was made of them. Without them a full disk has room for the copy. */
-static void cut_zeros(struct settling *s, int file)
-{
-    struct disk *d = s->disk;
-    uint64_t size;
-    uint64_t end = s->found->segment_at + s->found->tail_bytes;
-    int rc = d->ops->size(d, file, &size);
-    keep_error(s, rc == 0 && size > end ? d->ops->truncate(d, file, end) : rc);
-}
-
-/* The segment in which the log ends: without its tail, and on disk. What nothing shows to be on disk is written anew: after a sync
- * that failed the system may go on to show what was written, and a further sync would not write it. */
-static void settle_last(struct settling *s)
-{
-    struct disk *d = s->disk;
-    char name[DISK_NAME_MAX];
-    if (s->found->segment == 0) {
-        return;
-    }
-    log_name(s->found->segment, name);
-    if (s->found->segment_at == 0) {
-        move_aside(s, name);
-        return;
-    }
-    int file = d->ops->open(d, name, DISK_WRITE);
-    if (file < 0) {
-        keep_error(s, file);
-        return;
-    }
-    copy_bytes(s, file, s->found->synced_at, s->found->segment_at - s->found->synced_at, file, s->found->synced_at);
-    if (s->found->tail_bytes > 0 && s->error == 0) {
-        cut_zeros(s, file);
-        if (s->error == 0) {
-            save_tail(s, file);
-        }
-        keep_error(s, s->error == 0 ? d->ops->truncate(d, file, s->found->segment_at) : 0);
-    }
-    keep_error(s, s->error == 0 ? d->ops->sync(d, file) : 0);
-    keep_error(s, d->ops->close(d, file));
-}
-
-/* Those behind the end that were made ahead and not used. They go first: what is to be kept needs their room on a full disk. */
-static void remove_unused(struct recovering *r, struct settling *s, uint64_t end)
-{
-    size_t left = 0;
-    for (size_t i = 0; i < r->segments.count; i++) {
-        uint64_t number = r->segments.numbers[i];
-        uint64_t seq;
-        uint64_t bytes;
-        char name[DISK_NAME_MAX];
-        enum segment_state state = SEGMENT_USED;
-        if (number > end && s->error == 0) {
-            state = look_at(r, number, &seq, &bytes);
-        }
-        if (state == SEGMENT_REFUSED) {
-            keep_error(s, -EIO); /* it could be read before; what is in it is not known now */
-        }
-        if (state == SEGMENT_UNUSED) {
-            log_name(number, name);
-            keep_error(s, s->disk->ops->remove(s->disk, name));
-        } else {
-            r->segments.numbers[left++] = number;
-        }
-    }
-    r->segments.count = left;
-}
-
-/* What the others behind the end hold is given up. */
-static void move_rest_aside(struct recovering *r, struct settling *s, uint64_t end)
-{
-    for (size_t i = 0; i < r->segments.count && s->error == 0; i++) {
-        char name[DISK_NAME_MAX];
-        log_name(r->segments.numbers[i], name);
-        if (r->segments.numbers[i] > end) {
-            move_aside(s, name);
-        }
-    }
-}
-
-int recover_settle(struct disk *d, const struct recovery *found, struct log *log)
-{
-    static const struct recover_sink nobody = {0};
-    static const char *const unfinished[] = {"log-next.tmp", "checkpoint.tmp"};
-    struct recovery scratch = *found;
-    struct recovering r = {.disk = d, .sink = &nobody, .found = &scratch};
-    struct settling s = {.disk = d, .found = found};
-    bool behind = found->last < found->checkpoint; /* nothing of the log is needed, and it cannot be continued */
-    uint64_t end = behind ? 0 : found->segment;
-    uint64_t highest = 0;
-    keep_error(&s, list_names(&r, &r.segments, on_segment));
-    if (s.error == 0 && r.segments.count > 0) {
-        highest = r.segments.numbers[r.segments.count - 1];
-    }
-    for (size_t i = 0; i < sizeof(unfinished) / sizeof(unfinished[0]); i++) {
-        int rc = d->ops->remove(d, unfinished[i]);
-        keep_error(&s, rc == -ENOENT ? 0 : rc);
-    }
-    for (size_t i = 0; i < found->damaged_count && s.error == 0; i++) {
-        char name[DISK_NAME_MAX];
-        checkpoint_name(found->damaged[i], name);
-        move_aside(&s, name);
-    }
-    remove_unused(&r, &s, end);
-    if (s.error == 0 && !behind) {
-        settle_last(&s);
-    }
-    move_rest_aside(&r, &s, end);
-    keep_error(&s, s.error == 0 ? d->ops->sync_names(d) : 0);
-    uint64_t number = behind ? highest : found->segment_at == 0 && found->segment > 0 ? found->segment - 1 : found->segment;
-    uint64_t last = behind ? found->checkpoint : found->last;
-    *log = (struct log){.disk = d, .id = found->id, .end = {.file = -1}, .number = number, .chain = behind ? 0 : found->chain,
-                        .last = last, .synced = last, .segment_bytes = log->segment_bytes};
-    free(r.segments.numbers);
-    return s.error;
 }

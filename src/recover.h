@@ -11,7 +11,7 @@
  *      - otherwise it is a torn tail, a batch that was being written and was never acknowledged (or damage inside the very
  *        last synced batch, which nothing tells from it): it is saved aside and cut.
  *
- * Reading changes nothing; recover_settle then does what the findings ask for. */
+ * Reading (recover.c) changes nothing; settling (recover_settle.c) then does what the findings ask for. */
 #ifndef TXKV_RECOVER_H
 #define TXKV_RECOVER_H
 
