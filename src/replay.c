@@ -109,7 +109,7 @@ int replay_add(struct replay *r, uint64_t seq, struct slice payload)
 {
     size_t count = count_ops(payload, REPLAY_OPS - r->count);
     bool fits = r->count + count <= REPLAY_OPS && buf_len(&r->payloads) + payload.len <= REPLAY_BYTES;
-    if (!fits && apply(r) < 0) {
+    if (r->failed || (!fits && apply(r) < 0)) {
         return -1;
     }
     if (count > REPLAY_OPS) {
@@ -139,15 +139,23 @@ int replay_add(struct replay *r, uint64_t seq, struct slice payload)
     return 0;
 }
 
+uint64_t replay_keys(struct replay *r)
+{
+    r->failed = apply(r) < 0 || r->failed;
+    return r->store->keys;
+}
+
 int replay_finish(struct replay *r)
 {
-    return apply(r);
+    int rc = apply(r);
+    return r->failed ? -1 : rc;
 }
 
 void replay_reset(struct replay *r)
 {
     r->count = 0;
     r->last = 0;
+    r->failed = false;
     buf_consume(&r->payloads, buf_len(&r->payloads));
     store_reset(r->store);
 }

@@ -17,6 +17,7 @@ struct replay {
     struct replay_op *sorted;
     size_t count;
     uint64_t last; /* sequence number of the newest */
+    bool failed;   /* without memory, when the keys were counted */
 };
 
 /* 0, or -1 without memory. */
@@ -26,6 +27,10 @@ void replay_deinit(struct replay *r);
 /* Takes a payload (record.h) that is known to be whole, of commit seq, which is not below earlier ones. 0, or -1 without
  * memory. */
 int replay_add(struct replay *r, uint64_t seq, struct slice payload);
+
+/* How many keys there are with all that was added so far, which is applied for that: to be asked now and then, not for each
+ * payload. A lack of memory is said by what comes next, replay_add or replay_finish. */
+uint64_t replay_keys(struct replay *r);
 
 /* All that was added is in the store afterwards. 0, or -1 without memory. */
 int replay_finish(struct replay *r);
