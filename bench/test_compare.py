@@ -35,7 +35,7 @@ def rounds(own, peer, metric='cpu'):
 
 
 class Statistics(unittest.TestCase):
-    """The cases of test_bench.c."""
+    """The cases of test_stats.c."""
 
     def test_spread(self):
         self.assertEqual(stats.spread([7]), (7, 7, 7))

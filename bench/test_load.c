@@ -1,5 +1,4 @@
-/* Self-tests of the load generator at work: against the null server, txkv-server, and a stub that misbehaves. A plain
- * program: prints what failed, exits 1 if anything did. */
+/* Self-tests of the load generator at work: against the null server, txkv-server, and a stub that misbehaves. */
 #include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -529,9 +528,5 @@ int main(int argc, char **argv)
     }
     null_server_path = argv[1];
     txkv_server_path = argv[2];
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
-        tests[i]();
-    }
-    printf("%zu tests, %d failures\n", sizeof tests / sizeof *tests, failures);
-    return failures > 0;
+    return check_run(tests, sizeof tests / sizeof *tests);
 }
