@@ -38,6 +38,12 @@ bool command_take_name(struct session *s, struct slice name, const char *what, c
 
 #define COMMAND_CLIENT_NAMES "Client names"
 
+/* The time of day, microseconds since 1970; 0 where nobody tells it. */
+static inline int64_t command_wall_us(const struct engine *e)
+{
+    return e->wall_us == NULL ? 0 : e->wall_us();
+}
+
 /* Whether a word is this one, which is in capitals, in whatever case. */
 bool command_is_word(struct slice word, const char *name);
 
@@ -168,15 +174,19 @@ COMMAND_FUNCTION(run_hello);
 /* command_client.c */
 COMMAND_FUNCTION(run_client);
 
+/* command_docs.c */
+COMMAND_FUNCTION(run_command);
+COMMAND_FUNCTION(run_help);
+
+/* command_info.c */
+COMMAND_FUNCTION(run_info);
+COMMAND_FUNCTION(run_config);
+
 /* command_server.c */
 COMMAND_FUNCTION(run_checkpoint);
 COMMAND_FUNCTION(run_backup);
 COMMAND_FUNCTION(run_ping);
 COMMAND_FUNCTION(run_quit);
-COMMAND_FUNCTION(run_help);
-COMMAND_FUNCTION(run_command);
-COMMAND_FUNCTION(run_info);
-COMMAND_FUNCTION(run_config);
 COMMAND_FUNCTION(run_time);
 COMMAND_FUNCTION(run_lastsave);
 COMMAND_FUNCTION(run_wait);
