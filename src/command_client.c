@@ -1,6 +1,5 @@
 /* CLIENT: what clients call themselves, what is known of them all, and how they are killed, paused and silenced. */
 #include <assert.h>
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,17 +15,14 @@
 /* A copy of what a client calls itself or its library, ended by NUL; NULL after complaining. */
 static char *copy_name(struct session *s, struct slice name, const char *what)
 {
-    char text[160];
     for (size_t i = 0; i < name.len; i++) {
         if (name.data[i] < '!' || name.data[i] > '~') {
-            snprintf(text, sizeof(text), "ERR %s cannot contain spaces, newlines or special characters.", what);
-            session_complain(s, text);
+            command_complain(s, "ERR %s cannot contain spaces, newlines or special characters.", what);
             return NULL;
         }
     }
     if (name.len > NAME_MAX_BYTES) {
-        snprintf(text, sizeof(text), "ERR %s have at most %d characters", what, NAME_MAX_BYTES);
-        session_complain(s, text);
+        command_complain(s, "ERR %s have at most %d characters", what, NAME_MAX_BYTES);
         return NULL;
     }
     char *copy = mem_alloc(name.len + 1);
@@ -77,7 +73,6 @@ static void client_setname(struct session *s, const struct request *r)
 
 static void client_setinfo(struct session *s, const struct request *r)
 {
-    char text[192];
     bool is_name = command_is_word(r->args[1], "LIB-NAME");
     if (is_name || command_is_word(r->args[1], "LIB-VER")) {
         if (command_take_name(s, r->args[2], is_name ? "lib-name" : "lib-ver", is_name ? &s->lib_name : &s->lib_version)) {
@@ -85,9 +80,7 @@ static void client_setinfo(struct session *s, const struct request *r)
         }
         return;
     }
-    int shown = r->args[1].len < 128 ? (int)r->args[1].len : 128;
-    snprintf(text, sizeof(text), "ERR Unrecognized option '%.*s'", shown, r->args[1].data);
-    session_complain(s, text);
+    command_complain(s, "ERR Unrecognized option '%.*s'", slice_shown(r->args[1], COMMAND_SHOWN), r->args[1].data);
 }
 
 /* --- what is known of a client: a line of Redis's, whose fields for what this server has not are those of none --- */
@@ -127,8 +120,8 @@ static void write_flags(const struct session *s, const struct endpoint *end, cha
 static void write_last_command(const struct session *s, char *name, size_t size)
 {
     snprintf(name, size, "%s%s%s", s->command == NULL ? "NULL" : s->command->name, s->sub == NULL ? "" : "|", or_empty(s->sub));
-    for (char *at = name; s->command != NULL && *at != '\0'; at++) {
-        *at = (char)tolower((unsigned char)*at);
+    if (s->command != NULL) {
+        command_small(name);
     }
 }
 
@@ -263,7 +256,6 @@ enum client_type { TYPE_NORMAL, TYPE_OTHER, TYPE_WRONG };
 static enum client_type read_type(struct session *s, struct slice name)
 {
     static const char *const others[] = {"SLAVE", "REPLICA", "MASTER", "PUBSUB"};
-    char text[192];
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         if (command_is_word(name, others[i])) {
             return TYPE_OTHER;
@@ -272,8 +264,7 @@ static enum client_type read_type(struct session *s, struct slice name)
     if (command_is_word(name, "NORMAL")) {
         return TYPE_NORMAL;
     }
-    snprintf(text, sizeof(text), "ERR Unknown client type '%.*s'", name.len < 128 ? (int)name.len : 128, name.data);
-    session_complain(s, text);
+    command_complain(s, "ERR Unknown client type '%.*s'", slice_shown(name, COMMAND_SHOWN), name.data);
     return TYPE_WRONG;
 }
 
@@ -348,7 +339,6 @@ static int64_t kill_all(struct session *s, const struct victims *v)
 /* One filter and its value; false after complaining. */
 static bool read_filter(struct session *s, struct victims *v, struct slice name, struct slice value)
 {
-    char text[192];
     if (command_is_word(name, "ID")) {
         if (!store_parse_integer(value, &v->id) || v->id < 1) {
             session_complain(s, "ERR client-id should be greater than 0");
@@ -364,8 +354,7 @@ static bool read_filter(struct session *s, struct victims *v, struct slice name,
         v->local = value;
     } else if (command_is_word(name, "USER")) {
         if (!slice_equal(value, slice_str("default"))) {
-            snprintf(text, sizeof(text), "ERR No such user '%.*s'", value.len < 128 ? (int)value.len : 128, value.data);
-            session_complain(s, text);
+            command_complain(s, "ERR No such user '%.*s'", slice_shown(value, COMMAND_SHOWN), value.data);
             return false;
         }
     } else if (command_is_word(name, "SKIPME") && (command_is_word(value, "YES") || command_is_word(value, "NO"))) {

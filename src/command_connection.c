@@ -1,7 +1,6 @@
 /* The commands on the connection itself: what it speaks, who speaks, and its end. */
 #include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "command_run.h"
@@ -97,7 +96,6 @@ void run_auth_line(struct session *s, const struct request *r)
 /* HELLO's options; false after complaining. */
 static bool read_hello_options(struct session *s, const struct request *r, struct slice *name)
 {
-    char text[200];
     for (size_t i = 1; i < r->count; i++) {
         size_t more = r->count - 1 - i;
         if (command_is_word(r->args[i], "AUTH") && more >= 2) {
@@ -108,9 +106,7 @@ static bool read_hello_options(struct session *s, const struct request *r, struc
         } else if (command_is_word(r->args[i], "SETNAME") && more >= 1) {
             *name = r->args[++i];
         } else {
-            int shown = r->args[i].len < 128 ? (int)r->args[i].len : 128;
-            snprintf(text, sizeof(text), "ERR Syntax error in HELLO option '%.*s'", shown, r->args[i].data);
-            session_complain(s, text);
+            command_complain(s, "ERR Syntax error in HELLO option '%.*s'", slice_shown(r->args[i], COMMAND_SHOWN), r->args[i].data);
             return false;
         }
     }

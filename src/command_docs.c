@@ -1,6 +1,4 @@
 /* What is told of the commands: COMMAND, as the clients of Redis send it, and HELP. */
-#include <assert.h>
-#include <ctype.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <strings.h>
@@ -24,11 +22,8 @@ static size_t count_commands(void)
 static void write_name(struct session *s, const struct command *c)
 {
     char name[32];
-    size_t len = strlen(c->name);
-    assert(len < sizeof(name));
-    for (size_t i = 0; i <= len; i++) {
-        name[i] = (char)tolower((unsigned char)c->name[i]);
-    }
+    snprintf(name, sizeof(name), "%s", c->name);
+    command_small(name);
     command_text(s, name);
 }
 
@@ -109,7 +104,7 @@ static void command_list(struct session *s, const struct request *r)
     char text[64]; /* a longer one is none of a command's name */
     struct filter f = {0};
     if (r->count == 4 && command_is_word(r->args[1], "FILTERBY")) {
-        snprintf(text, sizeof(text), "%.*s", r->args[3].len < 63 ? (int)r->args[3].len : 63, r->args[3].data);
+        snprintf(text, sizeof(text), "%.*s", slice_shown(r->args[3], (int)sizeof(text) - 1), r->args[3].data);
         f.pattern = command_is_word(r->args[2], "PATTERN") ? text : NULL;
         f.category = command_is_word(r->args[2], "ACLCAT") ? text : NULL;
         f.module = command_is_word(r->args[2], "MODULE");

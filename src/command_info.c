@@ -160,8 +160,7 @@ static void read_setting(const struct engine *e, size_t index, char *value, size
 static bool matches(const struct request *r, const char *name, char *asked)
 {
     for (size_t i = 1; i < r->count; i++) {
-        int len = r->args[i].len < PATTERN_BYTES ? (int)r->args[i].len : PATTERN_BYTES - 1;
-        snprintf(asked, PATTERN_BYTES, "%.*s", len, r->args[i].data);
+        snprintf(asked, PATTERN_BYTES, "%.*s", slice_shown(r->args[i], PATTERN_BYTES - 1), r->args[i].data);
         if (fnmatch(asked, name, FNM_CASEFOLD) == 0) {
             if (strcasecmp(asked, name) != 0) {
                 snprintf(asked, PATTERN_BYTES, "%s", name);
@@ -191,9 +190,8 @@ static void config_get(struct session *s, const struct request *r)
 
 static void config_set(struct session *s, const struct request *r)
 {
-    char text[256];
     int64_t bytes;
-    int shown = r->args[1].len < 128 ? (int)r->args[1].len : 128;
+    int shown = slice_shown(r->args[1], COMMAND_SHOWN);
     for (size_t i = 0; i < SETTINGS; i++) {
         char value[32];
         read_setting(s->engine, i, value, sizeof(value));
@@ -208,16 +206,12 @@ static void config_set(struct session *s, const struct request *r)
             s->engine->store_limits.memory_bytes = (size_t)bytes;
             command_done(s, 0);
         } else {
-            snprintf(text, sizeof(text),
-                     "ERR CONFIG SET failed (possibly related to argument '%.*s') - can't set immutable config", shown,
-                     r->args[1].data);
-            session_complain(s, text);
+            command_complain(s, "ERR CONFIG SET failed (possibly related to argument '%.*s') - can't set immutable config", shown,
+                             r->args[1].data);
         }
         return;
     }
-    snprintf(text, sizeof(text), "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'", shown,
-             r->args[1].data);
-    session_complain(s, text);
+    command_complain(s, "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'", shown, r->args[1].data);
 }
 
 static void config_resetstat(struct session *s, const struct request *r)

@@ -296,21 +296,19 @@ static void explain_unknown(struct slice verb, char *why, size_t size)
 /* In Redis's words, which clients look at. */
 static void explain_to_redis(const struct request *r, char *why, size_t size)
 {
-    size_t len;
     if (r->command != NULL) {
-        len = (size_t)snprintf(why, size, "wrong number of arguments for '%s' command", r->command->name);
-        for (size_t i = sizeof("wrong number of arguments for"); i < size && i < len; i++) {
-            why[i] = (char)tolower((unsigned char)why[i]);
-        }
+        char name[32];
+        snprintf(name, sizeof(name), "%s", r->command->name);
+        command_small(name);
+        snprintf(why, size, "wrong number of arguments for '%s' command", name);
         return;
     }
-    int verb = r->raw.verb.len < 128 ? (int)r->raw.verb.len : 128;
-    len = (size_t)snprintf(why, size, "unknown command '%.*s', with args beginning with: ", verb, r->raw.verb.data);
+    size_t len = (size_t)snprintf(why, size, "unknown command '%.*s', with args beginning with: ",
+                                  slice_shown(r->raw.verb, COMMAND_SHOWN), r->raw.verb.data);
     size_t start = len;
-    for (size_t i = 0; i < r->count && len - start < 128 && len < size; i++) {
-        size_t most = 128 - (len - start);
-        size_t shown = r->args[i].len < most ? r->args[i].len : most;
-        len += (size_t)snprintf(why + len, size - len, "'%.*s' ", (int)shown, r->args[i].data);
+    for (size_t i = 0; i < r->count && len - start < COMMAND_SHOWN && len < size; i++) {
+        int most = COMMAND_SHOWN - (int)(len - start);
+        len += (size_t)snprintf(why + len, size - len, "'%.*s' ", slice_shown(r->args[i], most), r->args[i].data);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "command_run.h"
 
 #include <ctype.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -68,14 +69,26 @@ void command_pair(struct session *s, const char *name, const char *text)
     command_text(s, text);
 }
 
-void command_complain(struct session *s, const char *text)
+void command_complain(struct session *s, const char *format, ...)
 {
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
     session_complain(s, text);
 }
 
 void command_complain_syntax(struct session *s)
 {
     session_complain(s, "ERR syntax error");
+}
+
+void command_small(char *name)
+{
+    for (; *name != '\0'; name++) {
+        *name = (char)tolower((unsigned char)*name);
+    }
 }
 
 bool command_is_word(struct slice word, const char *name)
@@ -118,7 +131,7 @@ void command_help_lines(struct session *s, const char *const *lines, size_t coun
 
 void command_run_sub(struct session *s, const struct request *r, const struct subcommand *subs, size_t count)
 {
-    char text[256];
+    char name[64];
     for (size_t i = 0; i < count; i++) {
         if (!command_is_word(r->args[0], subs[i].name)) {
             continue;
@@ -128,18 +141,13 @@ void command_run_sub(struct session *s, const struct request *r, const struct su
             subs[i].run(s, r);
             return;
         }
-        int len = snprintf(text, sizeof(text), "ERR wrong number of arguments for '%s|%s' command", r->command->name,
-                           subs[i].name);
-        for (int at = 0; at < len; at++) {
-            bool named = at > (int)strlen("ERR wrong number of arguments for ");
-            text[at] = (char)(named ? tolower((unsigned char)text[at]) : text[at]);
-        }
-        session_complain(s, text);
+        snprintf(name, sizeof(name), "%s|%s", r->command->name, subs[i].name);
+        command_small(name);
+        command_complain(s, "ERR wrong number of arguments for '%s' command", name);
         return;
     }
-    int shown = r->args[0].len < 128 ? (int)r->args[0].len : 128;
-    snprintf(text, sizeof(text), "ERR unknown subcommand '%.*s'. Try %s HELP.", shown, r->args[0].data, r->command->name);
-    session_complain(s, text);
+    command_complain(s, "ERR unknown subcommand '%.*s'. Try %s HELP.", slice_shown(r->args[0], COMMAND_SHOWN), r->args[0].data,
+                     r->command->name);
 }
 
 bool command_read_number(struct session *s, struct slice word, int64_t *number)

@@ -23,8 +23,13 @@ void command_text(struct session *s, const char *text);
 void command_integer(struct session *s, int64_t number);
 void command_pair(struct session *s, const char *name, const char *text);
 
-/* Answers an error in Redis's words, its code included, such as "ERR no such key". */
-void command_complain(struct session *s, const char *text);
+/* Answers an error in Redis's words, its code included, such as "ERR no such key"; format is printf's. */
+void command_complain(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#define COMMAND_SHOWN 128 /* bytes that an error shows of a client's word, at most */
+
+/* Makes the letters of a command's name small, in place. */
+void command_small(char *name);
 
 /* Answers an error about words that no error of the table names: "ERR syntax error". */
 void command_complain_syntax(struct session *s);

@@ -108,7 +108,7 @@ void run_quit(struct session *s, const struct request *r)
 static void debug_sleep(struct session *s, const struct request *r)
 {
     char text[32];
-    snprintf(text, sizeof(text), "%.*s", r->args[1].len < 31 ? (int)r->args[1].len : 31, r->args[1].data);
+    snprintf(text, sizeof(text), "%.*s", slice_shown(r->args[1], (int)sizeof(text) - 1), r->args[1].data);
     double seconds = strtod(text, NULL);
     if (seconds > 0 && seconds <= 60) {
         usleep((useconds_t)(seconds * 1e6));

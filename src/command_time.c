@@ -1,5 +1,4 @@
 /* The commands on when keys end. A time is the transaction's: that of its BEGIN, or of the tick outside of one. */
-#include <ctype.h>
 #include <stdio.h>
 
 #include "command_run.h"
@@ -20,13 +19,10 @@ static int64_t now_of(struct session *s)
 
 static void complain_time(struct session *s, const struct request *r)
 {
-    char text[96] = "ERR invalid expire time in '";
-    size_t len = strlen(text);
-    for (const char *at = r->command->name; *at != '\0'; at++) {
-        text[len++] = (char)tolower((unsigned char)*at);
-    }
-    snprintf(text + len, sizeof(text) - len, "' command");
-    command_complain(s, text);
+    char name[32];
+    snprintf(name, sizeof(name), "%s", r->command->name);
+    command_small(name);
+    command_complain(s, "ERR invalid expire time in '%s' command", name);
 }
 
 /* How a command counts time. */
@@ -261,7 +257,6 @@ struct end_conditions {
 
 static bool read_conditions(struct session *s, const struct request *r, struct end_conditions *c)
 {
-    char text[160];
     *c = (struct end_conditions){0};
     const struct {
         const char *name;
@@ -273,9 +268,7 @@ static bool read_conditions(struct session *s, const struct request *r, struct e
             at++;
         }
         if (at == 4) {
-            int shown = r->args[i].len < 64 ? (int)r->args[i].len : 64;
-            snprintf(text, sizeof(text), "ERR Unsupported option %.*s", shown, r->args[i].data);
-            command_complain(s, text);
+            command_complain(s, "ERR Unsupported option %.*s", slice_shown(r->args[i], 64), r->args[i].data);
             return false;
         }
         *words[at].field = true;

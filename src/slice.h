@@ -26,6 +26,12 @@ static inline bool slice_equal(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+/* How many of the bytes are shown, at most `most`: for "%.*s". */
+static inline int slice_shown(struct slice s, int most)
+{
+    return s.len < (size_t)most ? (int)s.len : most;
+}
+
 /* Copies the bytes to a place that may overlap them. 16 to 32, as many keys and values have, need no call. */
 static inline void slice_copy(char *to, struct slice from)
 {
