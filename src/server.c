@@ -1,32 +1,23 @@
 #include "server.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "conn.h"
 #include "datadir.h"
 #include "hash.h"
 #include "mem.h"
 
-#define BACKLOG 511
 #define TIMER_MS 250
 #define CLOCK_AHEAD_MS 1000
 #define LINGER_MS 2000
 #define STOP_PATIENCE_MS 5000
 #define CONNECTIONS_DEFAULT 10000
 #define DESCRIPTORS_RESERVED 64 /* descriptors that are never given to clients */
-#define PORT_TRIES 20
 
 static struct server *the_server; /* for last_words alone */
 
@@ -34,11 +25,7 @@ static struct server *the_server; /* for last_words alone */
 
 static bool has_deadlines(const struct server *server)
 {
-    bool owed = false;
-    for (size_t i = 0; i < server->listener_count; i++) {
-        owed = owed || server->listeners[i].accept_owed;
-    }
-    return owed || server->stopping || server->partial.first != NULL || server->unread.first != NULL ||
+    return server_accept_is_owed(server) || server->stopping || server->partial.first != NULL || server->unread.first != NULL ||
            server->linger.first != NULL || server->tx_idle.first != NULL || store_has_ends(&server->engine.store);
 }
 
@@ -163,18 +150,6 @@ static void close_handles(struct server *server)
     }
 }
 
-static void close_listeners(struct server *server)
-{
-    for (size_t i = 0; i < server->listener_count; i++) {
-        if (!uv_is_closing(&server->listeners[i].handle)) {
-            uv_close(&server->listeners[i].handle, NULL);
-        }
-    }
-    if (server->unix_path[0] != '\0') {
-        unlink(server->unix_path);
-    }
-}
-
 static void stop_durability(struct server *server)
 {
     if (server->has_committer) {
@@ -224,7 +199,7 @@ static void on_signal(uv_signal_t *handle, int number)
     server->stopping = true;
     server->engine.stopping = true;
     server->stop_at_ms = uv_now(&server->loop) + STOP_PATIENCE_MS;
-    close_listeners(server);
+    server_stop_listening(server);
     for (struct conn *c = server->conns; c != NULL; c = c->next) {
         conn_finish(c);
     }
@@ -235,11 +210,6 @@ static void on_signal(uv_signal_t *handle, int number)
 /* --- deadlines --- */
 
 #define CONN_OF(deadline, field) ((struct conn *)(void *)((char *)(deadline)-offsetof(struct conn, field)))
-
-static void accept_waiting(struct server *server, size_t which)
-{
-    server->listeners[which].accept_owed = conn_accept(server, &server->listeners[which].stream) == NULL;
-}
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -261,194 +231,12 @@ static void on_timer(uv_timer_t *timer)
     while ((d = deadline_pop(&server->tx_idle, now)) != NULL) {
         conn_on_tx_idle(CONN_OF(d, tx_idle));
     }
-    for (size_t i = 0; i < server->listener_count && !server->stopping; i++) {
-        if (server->listeners[i].accept_owed) {
-            accept_waiting(server, i);
-        }
+    if (!server->stopping) {
+        server_accept_owed(server);
     }
     if (server->stopping && now >= server->stop_at_ms) {
         close_all(server);
     }
-}
-
-/* --- listening --- */
-
-static void on_connection(uv_stream_t *listener, int status)
-{
-    struct server *server = listener->data;
-    if (status < 0) {
-        fprintf(stderr, "txkv-server: accept: %s\n", uv_strerror(status));
-        return;
-    }
-    for (size_t i = 0; i < server->listener_count; i++) {
-        if (&server->listeners[i].stream == listener) {
-            accept_waiting(server, i);
-        }
-    }
-}
-
-static int parse_address(const char *text, int port, struct sockaddr_storage *address)
-{
-    if (uv_ip4_addr(text, port, (struct sockaddr_in *)(void *)address) == 0) {
-        return 0;
-    }
-    return uv_ip6_addr(text, port, (struct sockaddr_in6 *)(void *)address);
-}
-
-static int bound_port(const uv_tcp_t *tcp)
-{
-    struct sockaddr_storage address;
-    int len = sizeof(address);
-    if (uv_tcp_getsockname(tcp, (struct sockaddr *)&address, &len) < 0) {
-        return -1;
-    }
-    return ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)(void *)&address)->sin_port
-                                              : ((struct sockaddr_in6 *)(void *)&address)->sin6_port);
-}
-
-/* Listens on one address; 0 or libuv's error, the listener closed then. */
-static int listen_tcp(struct server *server, const char *text, int port)
-{
-    uv_tcp_t *tcp = &server->listeners[server->listener_count].tcp;
-    struct sockaddr_storage address;
-    int rc = parse_address(text, port, &address);
-    if (rc < 0) {
-        return rc;
-    }
-    rc = uv_tcp_init(&server->loop, tcp);
-    if (rc < 0) {
-        return rc;
-    }
-    tcp->data = server;
-    unsigned only6 = address.ss_family == AF_INET6 ? UV_TCP_IPV6ONLY : 0;
-    rc = uv_tcp_bind(tcp, (const struct sockaddr *)&address, only6);
-    if (rc == 0) {
-        rc = uv_listen((uv_stream_t *)tcp, BACKLOG, on_connection);
-    }
-    if (rc < 0) {
-        uv_close((uv_handle_t *)tcp, NULL);
-        uv_run(&server->loop, UV_RUN_NOWAIT); /* the place is used again */
-        return rc;
-    }
-    server->listener_count++;
-    return 0;
-}
-
-static int complain(const char *where, int port, int rc)
-{
-    if (port >= 0) {
-        fprintf(stderr, "txkv-server: cannot listen on %s port %d: %s\n", where, port, uv_strerror(rc));
-    } else {
-        fprintf(stderr, "txkv-server: cannot listen on %s: %s\n", where, uv_strerror(rc));
-    }
-    return -1;
-}
-
-/* 127.0.0.1 and ::1 at one port. A machine without IPv6 has the first alone. With port 0 the second may find the port
- * taken that the first got: then another is tried. */
-static int listen_default(struct server *server, int port, int *bound)
-{
-    for (int tries = 0; tries < PORT_TRIES; tries++) {
-        int rc = listen_tcp(server, "127.0.0.1", port);
-        if (rc < 0) {
-            return complain("127.0.0.1", port, rc);
-        }
-        *bound = bound_port(&server->listeners[0].tcp);
-        server->engine.port = (uint16_t)*bound;
-        rc = listen_tcp(server, "::1", *bound);
-        if (rc == 0 || rc == UV_EADDRNOTAVAIL || rc == UV_EAFNOSUPPORT) {
-            return 0;
-        }
-        if (port != 0 || rc != UV_EADDRINUSE) {
-            return complain("::1", *bound, rc);
-        }
-        uv_close(&server->listeners[0].handle, NULL);
-        uv_run(&server->loop, UV_RUN_NOWAIT);
-        server->listener_count = 0;
-    }
-    return complain("127.0.0.1 and ::1", 0, UV_EADDRINUSE);
-}
-
-/* A socket file that nobody listens on is a leftover and is removed; a live one is somebody else's. */
-static void remove_stale_socket(const char *path)
-{
-    struct stat st;
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode)) {
-        return;
-    }
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 && errno == ECONNREFUSED) {
-        unlink(path);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-}
-
-static bool parent_exists(const char *path)
-{
-    char parent[sizeof(((struct server *)0)->unix_path) + 2];
-    const char *slash = strrchr(path, '/');
-    snprintf(parent, sizeof(parent), "%.*s", slash == NULL ? 1 : (int)(slash - path) + 1, slash == NULL ? "." : path);
-    return access(parent, F_OK) == 0;
-}
-
-static int listen_unix(struct server *server, const char *path)
-{
-    uv_pipe_t *pipe = &server->listeners[server->listener_count].pipe;
-    remove_stale_socket(path);
-    int rc = uv_pipe_init(&server->loop, pipe, 0);
-    if (rc < 0) {
-        return complain(path, -1, rc);
-    }
-    pipe->data = server;
-    rc = uv_pipe_bind(pipe, path);
-    if (rc == 0) {
-        rc = uv_listen((uv_stream_t *)pipe, BACKLOG, on_connection);
-    }
-    if (rc < 0) {
-        uv_close((uv_handle_t *)pipe, NULL);
-        struct stat st;
-        bool no_directory = rc == UV_EACCES && lstat(path, &st) < 0 && errno == ENOENT && !parent_exists(path);
-        return complain(path, -1, no_directory ? UV_ENOENT : rc); /* libuv says EACCES for that */
-    }
-    snprintf(server->unix_path, sizeof(server->unix_path), "%s", path);
-    server->listener_count++;
-    return 0;
-}
-
-static int listen_all(struct server *server, char *where, size_t size)
-{
-    const struct options *o = server->options;
-    int port = (int)o->port;
-    if (o->bind_count == 0) {
-        if (listen_default(server, port, &port) < 0) {
-            return -1;
-        }
-        snprintf(where, size, "127.0.0.1:%d", port);
-    }
-    for (size_t i = 0; i < o->bind_count; i++) {
-        int rc = listen_tcp(server, o->binds[i], port);
-        if (rc < 0) {
-            return complain(o->binds[i], port, rc);
-        }
-        port = bound_port(&server->listeners[server->listener_count - 1].tcp);
-        server->engine.port = (uint16_t)port;
-        size_t len = strlen(where);
-        bool is6 = strchr(o->binds[i], ':') != NULL;
-        snprintf(where + len, size - len, "%s%s%s%s:%d", i == 0 ? "" : ", ", is6 ? "[" : "", o->binds[i], is6 ? "]" : "",
-                 port);
-    }
-    if (o->unix_path != NULL) {
-        if (listen_unix(server, o->unix_path) < 0) {
-            return -1;
-        }
-        size_t len = strlen(where);
-        snprintf(where + len, size - len, ", %s", o->unix_path);
-    }
-    return 0;
 }
 
 /* --- the beginning --- */
@@ -539,9 +327,7 @@ static int init_loop(struct server *server)
 /* The process is about to end without its usual way. */
 static void last_words(void)
 {
-    if (the_server->unix_path[0] != '\0') {
-        unlink(the_server->unix_path);
-    }
+    server_remove_socket(the_server);
 }
 
 /* Reads the data back, and starts what keeps it. */
@@ -610,8 +396,8 @@ int server_run(const struct options *options)
     if (read_password(&server) < 0 || init_loop(&server) < 0) {
         goto fail_engine;
     }
-    if (start_durability(&server) < 0 || listen_all(&server, where, sizeof(where)) < 0) {
-        close_listeners(&server);
+    if (start_durability(&server) < 0 || server_listen(&server, where, sizeof(where)) < 0) {
+        server_stop_listening(&server);
         close_handles(&server);
         stop_durability(&server);
         uv_run(&server.loop, UV_RUN_DEFAULT);

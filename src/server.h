@@ -67,4 +67,18 @@ void server_tell_time(struct server *server);
 /* Called by a connection whose close has been completed. */
 void server_forget(struct server *server, struct conn *conn);
 
+/* --- server_listen.c --- */
+
+/* Listens on all that the options name, and says in `where` on what, for people. 0, or -1 with one line on stderr; what listens is
+ * closed by server_stop_listening in any case. */
+int server_listen(struct server *server, char *where, size_t size);
+
+/* Closes the listeners and removes the Unix socket's file. */
+void server_stop_listening(struct server *server);
+void server_remove_socket(const struct server *server);
+
+/* Clients that could not be accepted for lack of memory: whether there are some; accepts those for whom there is some now. */
+bool server_accept_is_owed(const struct server *server);
+void server_accept_owed(struct server *server);
+
 #endif
