@@ -1,67 +1,28 @@
 /* RESP: the decoder, on inputs that end against an unreadable page, and the writers of replies. */
-#include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "err.h"
-#include "guard.h"
 #include "mem.h"
-#include "proto.h"
+#include "stream.h"
 
-#define LINE_MAX_TEST ((size_t)40)
 #define REQUEST_MAX ((size_t)2 << 20) /* what the decoder allows any request */
-#define LIT(text) slice_of((text), sizeof(text) - 1)
 
-static struct guard guard;
+TestSuite(decode, .init = stream_set_up, .fini = stream_tear_down);
+TestSuite(lines, .init = stream_set_up, .fini = stream_tear_down);
 
-static void set_up(void)
-{
-    guard_init(&guard, 70000);
-}
-
-static void tear_down(void)
-{
-    guard_deinit(&guard);
-}
-
-TestSuite(decode, .init = set_up, .fini = tear_down);
-TestSuite(lines, .init = set_up, .fini = tear_down);
-
-/* A stream that arrives in pieces, and what was decoded of it: a line for each request, its words between bars, such as
- *      SET|key|value
- *      (long) SET         over the limit; (memory) where there was no memory for it
- *      (blank)            bytes that mean nothing
- *      (broken) text      the stream cannot be trusted */
-struct stream {
-    struct decoder decoder;
-    struct slice bytes;
-    size_t at;   /* first byte not consumed */
-    size_t came; /* bytes that have come */
-    bool broken;
-    char log[16384];
-    size_t log_len;
-};
-
-static void add(struct stream *s, struct slice text)
-{
-    cr_assert_leq(s->log_len + text.len + 1, sizeof(s->log));
-    memcpy(s->log + s->log_len, text.data, text.len);
-    s->log_len += text.len;
-    s->log[s->log_len] = '\0';
-}
-
-static void note(struct stream *s, const struct raw_request *raw)
+static void note_request(struct stream *s, const struct raw_request *raw)
 {
     static struct slice words[1024];
     static char unquoted[PROTO_INLINE_MAX];
-    add(s, slice_str(raw->no_memory ? "(memory) " : raw->too_long ? "(long) " : ""));
-    add(s, raw->verb);
+    stream_add_str(s, raw->no_memory ? "(memory) " : raw->too_long ? "(long) " : "");
+    stream_add(s, raw->verb);
     size_t count = raw->too_long ? 0 : proto_resp2.split(raw, 1024, false, words, unquoted);
     for (size_t i = 0; i < count; i++) {
-        add(s, LIT("|"));
-        add(s, words[i]);
+        stream_add_str(s, "|");
+        stream_add(s, words[i]);
     }
-    add(s, LIT("\n"));
+    stream_add_str(s, "\n");
 }
 
 static void note_broken(struct stream *s, const struct raw_request *raw)
@@ -69,68 +30,31 @@ static void note_broken(struct stream *s, const struct raw_request *raw)
     struct buf out;
     buf_init(&out);
     cr_assert_eq(proto_resp2.refusal(&out, raw), 0);
-    add(s, LIT("(broken) "));
-    add(s, slice_of(buf_head(&out), buf_len(&out) - 2));
-    add(s, LIT("\n"));
+    stream_add_str(s, "(broken) ");
+    stream_add(s, slice_of(buf_head(&out), buf_len(&out) - 2));
+    stream_add_str(s, "\n");
     buf_deinit(&out);
-    s->broken = true;
 }
 
-static void arrive(struct stream *s, size_t upto)
+/* A line for each request, its words between bars, such as
+ *      SET|key|value
+ *      (long) SET         over the limit; (memory) where there was no memory for it
+ *      (blank)            bytes that mean nothing
+ *      (broken) text      the stream cannot be trusted */
+static void note(struct stream *s, enum decoded what, const struct raw_request *raw)
 {
-    s->came = upto;
-    while (!s->broken) {
-        struct raw_request raw;
-        struct slice bytes = guard_copy(&guard, slice_of(s->bytes.data + s->at, s->came - s->at));
-        enum decoded what = proto_resp2.decode(&s->decoder, bytes, LINE_MAX_TEST, &raw);
-        if (what == DECODED_MORE) {
-            return;
-        }
-        if (what == DECODED_BROKEN) {
-            note_broken(s, &raw);
-            return;
-        }
-        cr_assert(raw.consumed > 0 && raw.consumed <= bytes.len, "%zu bytes consumed of %zu", raw.consumed, bytes.len);
-        s->at += raw.consumed;
-        if (what == DECODED_REQUEST) {
-            note(s, &raw);
-        } else if (what == DECODED_BLANK) {
-            add(s, LIT("(blank)\n"));
-        }
+    if (what == DECODED_REQUEST) {
+        note_request(s, raw);
+    } else if (what == DECODED_BROKEN) {
+        note_broken(s, raw);
+    } else {
+        cr_assert_eq(what, DECODED_BLANK);
+        stream_add_str(s, "(blank)\n");
     }
 }
 
-static void begin(struct stream *s, struct slice bytes)
-{
-    memset(s, 0, sizeof(*s));
-    s->bytes = bytes;
-}
+const struct stream_kind stream_kind = {&proto_resp2, note};
 
-static struct stream whole, cut;
-
-/* Decodes bytes whole, in two pieces at every place, in three, and byte by byte: always the same, as in `wanted`. */
-static void check(struct slice bytes, const char *wanted)
-{
-    begin(&whole, bytes);
-    arrive(&whole, bytes.len);
-    cr_assert_str_eq(whole.log, wanted, "whole: got\n%swanted\n%s", whole.log, wanted);
-    for (size_t first = 0; first <= bytes.len; first++) {
-        for (size_t second = first; second <= bytes.len; second += 1 + bytes.len / 40) {
-            begin(&cut, bytes);
-            arrive(&cut, first);
-            arrive(&cut, second);
-            arrive(&cut, bytes.len);
-            cr_assert_str_eq(cut.log, wanted, "cut at %zu and %zu: got\n%swanted\n%s", first, second, cut.log, wanted);
-        }
-    }
-    begin(&cut, bytes);
-    for (size_t i = 1; i <= bytes.len; i++) {
-        arrive(&cut, i);
-    }
-    cr_assert_str_eq(cut.log, wanted, "byte by byte: got\n%swanted\n%s", cut.log, wanted);
-}
-
-#define CHECK(text, wanted) check(LIT(text), wanted)
 #define PING "*1\r\n$4\r\nPING\r\n"
 #define ERROR "(broken) -ERR Protocol error: "
 
@@ -203,7 +127,7 @@ Test(decode, consumes_exactly_its_request_and_points_into_it)
     struct decoder d = {0};
     struct raw_request raw;
     struct slice words[2];
-    struct slice bytes = guard_copy(&guard, LIT("*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n*1\r\n$4\r\nPI"));
+    struct slice bytes = guard_copy(&stream_guard, S("*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n*1\r\n$4\r\nPI"));
     cr_assert_eq(proto_resp2.decode(&d, bytes, LINE_MAX_TEST, &raw), DECODED_REQUEST);
     cr_assert_eq(raw.consumed, 22u);
     cr_assert_eq(raw.verb.data, bytes.data + 8);
@@ -217,12 +141,12 @@ Test(decode, waits_for_a_word_by_its_length)
 {
     struct decoder d = {0};
     struct raw_request raw;
-    struct slice bytes = guard_copy(&guard, LIT("*2\r\n$3\r\nGET\r\n$30000\r\nkey"));
+    struct slice bytes = guard_copy(&stream_guard, S("*2\r\n$3\r\nGET\r\n$30000\r\nkey"));
     cr_assert_eq(proto_resp2.decode(&d, bytes, LINE_MAX_TEST, &raw), DECODED_MORE);
     cr_assert_eq(d.scanned, 13u);
     cr_assert_eq(d.need, 13u + 8u + 30002u);
     /* bytes that it has read may be anything now: it does not look */
-    bytes = guard_copy(&guard, LIT("*???????????????????????????????"));
+    bytes = guard_copy(&stream_guard, S("*???????????????????????????????"));
     cr_assert_eq(proto_resp2.decode(&d, bytes, LINE_MAX_TEST, &raw), DECODED_MORE);
 }
 
@@ -244,11 +168,11 @@ Test(decode, too_many_words_are_dropped_and_answered_once)
         }
         len += put(text + len, PING);
         for (size_t step = 1; step < 20000; step *= 7) {
-            begin(&cut, slice_of(text, len));
+            stream_begin(&cut, slice_of(text, len));
             for (size_t i = step; i < len; i += step) {
-                arrive(&cut, i);
+                stream_arrive(&cut, i);
             }
-            arrive(&cut, len);
+            stream_arrive(&cut, len);
             if (words == 1026) {
                 cr_assert_str_eq(cut.log, "(long) DEL\nPING\n", "in steps of %zu: %s", step, cut.log);
             } else {
@@ -264,7 +188,7 @@ static void check_long(const char *head, size_t word, const char *wanted)
     static char piece[60000];
     struct decoder d = {0};
     struct raw_request raw;
-    struct slice first = guard_copy(&guard, slice_str(head));
+    struct slice first = guard_copy(&stream_guard, slice_str(head));
     memset(piece, 'x', sizeof(piece));
     cr_assert_eq(proto_resp2.decode(&d, first, LINE_MAX_TEST, &raw), DECODED_SKIP, "%s", head);
     cr_assert_eq(raw.consumed, first.len, "nothing is kept of it");
@@ -274,9 +198,9 @@ static void check_long(const char *head, size_t word, const char *wanted)
         cr_assert_eq(raw.consumed, size);
         left -= size;
     }
-    begin(&whole, LIT("\r\n" PING));
+    stream_begin(&whole, S("\r\n" PING));
     whole.decoder = d;
-    arrive(&whole, whole.bytes.len);
+    stream_arrive(&whole, whole.bytes.len);
     cr_assert_str_eq(whole.log, wanted);
 }
 
@@ -291,11 +215,11 @@ Test(decode, too_long_words_are_dropped_and_answered_once)
 Test(decode, a_request_may_have_2_mib_or_what_the_longest_line_needs)
 {
     struct raw_request raw;
-    struct slice bytes = LIT("*2\r\n$4\r\nECHO\r\n$2097100\r\n");
+    struct slice bytes = S("*2\r\n$4\r\nECHO\r\n$2097100\r\n");
     struct decoder d = {0};
     cr_assert_eq(proto_resp2.decode(&d, bytes, LINE_MAX_TEST, &raw), DECODED_MORE);
     d = (struct decoder){0};
-    bytes = LIT("*2\r\n$4\r\nECHO\r\n$4000000\r\n");
+    bytes = S("*2\r\n$4\r\nECHO\r\n$4000000\r\n");
     cr_assert_eq(proto_resp2.decode(&d, bytes, 4000000, &raw), DECODED_MORE);
     d = (struct decoder){0};
     cr_assert_eq(proto_resp2.decode(&d, bytes, LINE_MAX_TEST, &raw), DECODED_SKIP);
@@ -308,22 +232,22 @@ Test(decode, what_is_dropped_must_be_words_too)
 
 Test(decode, billions_of_words_cost_nothing)
 {
-    begin(&whole, LIT("*1000000000\r\n$4\r\nPING\r\n$4\r\nPING\r\n$4\r\nPI"));
-    arrive(&whole, whole.bytes.len);
+    stream_begin(&whole, S("*1000000000\r\n$4\r\nPING\r\n$4\r\nPING\r\n$4\r\nPI"));
+    stream_arrive(&whole, whole.bytes.len);
     cr_assert_str_eq(whole.log, "");
     cr_assert_eq(whole.at, whole.bytes.len);
 }
 
 Test(decode, without_memory_the_rest_is_dropped)
 {
-    begin(&whole, LIT("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$30\r\n012345678901234567890123456789\r\n" PING));
+    stream_begin(&whole, S("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$30\r\n012345678901234567890123456789\r\n" PING));
     for (size_t at = 0; at < 57; at++) {
-        begin(&cut, whole.bytes);
-        arrive(&cut, at);
-        size_t dropped = proto_resp2.give_up(&cut.decoder, guard_copy(&guard, slice_of(cut.bytes.data, at)));
+        stream_begin(&cut, whole.bytes);
+        stream_arrive(&cut, at);
+        size_t dropped = proto_resp2.give_up(&cut.decoder, guard_copy(&stream_guard, slice_of(cut.bytes.data, at)));
         cr_assert_leq(dropped, at);
         cut.at = dropped;
-        arrive(&cut, cut.bytes.len);
+        stream_arrive(&cut, cut.bytes.len);
         cr_assert_str_eq(cut.log,
                          dropped == 0 ? "SET|k|012345678901234567890123456789\nPING\n"
                          : at < 13    ? "(memory) \nPING\n"
@@ -369,11 +293,11 @@ Test(lines, at_most_64_kib)
 {
     static char text[PROTO_INLINE_MAX + 10];
     memset(text, 'x', sizeof(text));
-    begin(&cut, slice_of(text, PROTO_INLINE_MAX));
-    arrive(&cut, PROTO_INLINE_MAX);
+    stream_begin(&cut, slice_of(text, PROTO_INLINE_MAX));
+    stream_arrive(&cut, PROTO_INLINE_MAX);
     cr_assert_str_eq(cut.log, "");
-    begin(&cut, slice_of(text, PROTO_INLINE_MAX + 1));
-    arrive(&cut, PROTO_INLINE_MAX + 1);
+    stream_begin(&cut, slice_of(text, PROTO_INLINE_MAX + 1));
+    stream_arrive(&cut, PROTO_INLINE_MAX + 1);
     cr_assert_str_eq(cut.log, ERROR "too big inline request\n");
 }
 
@@ -392,8 +316,8 @@ struct reply_case {
     }
 WRITES(ok, ok(out))
 WRITES(pong, pong(out))
-WRITES(value, value(out, LIT("a\r\nb")))
-WRITES(empty, value(out, LIT("")))
+WRITES(value, value(out, S("a\r\nb")))
+WRITES(empty, value(out, S("")))
 WRITES(absent, absent(out))
 WRITES(zero, integer(out, 0))
 WRITES(most, integer(out, INT64_MAX))
@@ -402,7 +326,7 @@ WRITES(array, array(out, 12))
 WRITES(no_array, no_array(out))
 WRITES(map, map(out, 7))
 WRITES(set, set(out, 3))
-WRITES(report, report(out, LIT("one\r\ntwo")))
+WRITES(report, report(out, S("one\r\ntwo")))
 WRITES(queued, queued(out))
 WRITES(status, status(out, "string"))
 WRITES(conflict, error(out, ERR_CONFLICT, "why"))

@@ -1,138 +1,45 @@
 /* The text protocol: the decoder, on inputs that end against an unreadable page, and the writers of replies. */
-#include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "err.h"
-#include "guard.h"
 #include "mem.h"
-#include "proto.h"
+#include "stream.h"
 
-#define LINE_MAX_TEST ((size_t)40)
-#define LIT(text) slice_of((text), sizeof(text) - 1)
+TestSuite(decode, .init = stream_set_up, .fini = stream_tear_down);
+TestSuite(give_up, .init = stream_set_up, .fini = stream_tear_down);
 
-static struct guard guard;
-
-static void set_up(void)
+static void note_request(struct stream *s, const struct raw_request *raw)
 {
-    guard_init(&guard, 8192);
+    stream_add_str(s, raw->no_memory ? "(memory) " : raw->too_long ? "(long) " : "");
+    stream_add_str(s, raw->bad_cr && !raw->too_long ? "(cr) " : ""); /* of a long line only the start is known */
+    stream_add(s, raw->verb);
+    stream_add_str(s, raw->has_tail ? "|" : "");
+    if (!raw->too_long) {
+        stream_add(s, raw->tail);
+    }
+    stream_add_str(s, "\n");
 }
 
-static void tear_down(void)
-{
-    mem_fail(0, false);
-    guard_deinit(&guard);
-}
-
-TestSuite(decode, .init = set_up, .fini = tear_down);
-TestSuite(give_up, .init = set_up, .fini = tear_down);
-
-/* A stream that arrives in pieces, and what was decoded of it: a line for each request, such as
+/* A line for each request, such as
  *      SET|key value      a request with a tail
  *      PING               one without
  *      (long) SET|        over the limit; (memory) where there was no memory for it; (cr) with a CR inside
  *      (foreign)          another protocol's
  *      (resp)             RESP's, which is served */
-struct stream {
-    struct decoder decoder;
-    struct slice bytes;
-    size_t at;   /* first byte not consumed */
-    size_t came; /* bytes that have come */
-    bool foreign;
-    size_t blanks;
-    char log[16384];
-    size_t log_len;
-};
-
-static void add(struct stream *s, const char *bytes, size_t len)
+static void note(struct stream *s, enum decoded what, const struct raw_request *raw)
 {
-    cr_assert_leq(s->log_len + len + 1, sizeof(s->log));
-    memcpy(s->log + s->log_len, bytes, len);
-    s->log_len += len;
-    s->log[s->log_len] = '\0';
-}
-
-static void add_str(struct stream *s, const char *text)
-{
-    add(s, text, strlen(text));
-}
-
-static void note(struct stream *s, const struct raw_request *raw)
-{
-    add_str(s, raw->no_memory ? "(memory) " : raw->too_long ? "(long) " : "");
-    add_str(s, raw->bad_cr && !raw->too_long ? "(cr) " : ""); /* of a long line only the start is known */
-    add(s, raw->verb.data, raw->verb.len);
-    if (raw->has_tail) {
-        add_str(s, "|");
-    }
-    if (!raw->too_long) {
-        add(s, raw->tail.data, raw->tail.len);
-    }
-    add_str(s, "\n");
-}
-
-static void arrive(struct stream *s, size_t upto)
-{
-    s->came = upto;
-    while (!s->foreign) {
-        struct raw_request raw;
-        struct slice bytes = guard_copy(&guard, slice_of(s->bytes.data + s->at, s->came - s->at));
-        enum decoded what = proto_text.decode(&s->decoder, bytes, LINE_MAX_TEST, &raw);
-        if (what == DECODED_MORE) {
-            return;
-        }
-        if (what == DECODED_OTHER) {
-            cr_assert_eq(raw.other, &proto_resp2);
-            s->foreign = true;
-            add_str(s, "(resp)\n");
-            return;
-        }
-        if (what == DECODED_FOREIGN) {
-            s->foreign = true;
-            add_str(s, "(foreign)\n");
-            return;
-        }
-        cr_assert(raw.consumed > 0 && raw.consumed <= bytes.len, "%zu bytes consumed of %zu", raw.consumed, bytes.len);
-        s->at += raw.consumed;
-        s->blanks += what == DECODED_BLANK;
-        if (what == DECODED_REQUEST) {
-            note(s, &raw);
-        }
+    if (what == DECODED_REQUEST) {
+        note_request(s, raw);
+    } else if (what == DECODED_FOREIGN) {
+        stream_add_str(s, "(foreign)\n");
+    } else if (what == DECODED_OTHER) {
+        cr_assert_eq(raw->other, &proto_resp2);
+        stream_add_str(s, "(resp)\n");
     }
 }
 
-static void begin(struct stream *s, struct slice bytes)
-{
-    memset(s, 0, sizeof(*s));
-    s->bytes = bytes;
-}
-
-static struct stream whole, cut;
-
-/* Decodes bytes whole, in two pieces at every place, in three, and byte by byte: always the same, as in `wanted`. */
-static void check(struct slice bytes, const char *wanted)
-{
-    begin(&whole, bytes);
-    arrive(&whole, bytes.len);
-    cr_assert_str_eq(whole.log, wanted, "whole: got\n%swanted\n%s", whole.log, wanted);
-    for (size_t first = 0; first <= bytes.len; first++) {
-        for (size_t second = first; second <= bytes.len; second += 1 + bytes.len / 40) {
-            begin(&cut, bytes);
-            arrive(&cut, first);
-            arrive(&cut, second);
-            arrive(&cut, bytes.len);
-            cr_assert_str_eq(cut.log, wanted, "cut at %zu and %zu: got\n%swanted\n%s", first, second, cut.log, wanted);
-            cr_assert(cut.foreign || cut.blanks == whole.blanks);
-        }
-    }
-    begin(&cut, bytes);
-    for (size_t i = 1; i <= bytes.len; i++) {
-        arrive(&cut, i);
-    }
-    cr_assert_str_eq(cut.log, wanted, "byte by byte: got\n%swanted\n%s", cut.log, wanted);
-}
-
-#define CHECK(text, wanted) check(LIT(text), wanted)
+const struct stream_kind stream_kind = {&proto_text, note};
 
 /* --- decode: lines --- */
 
@@ -190,12 +97,12 @@ Test(decode, bytes_of_any_value_stand_in_a_line)
         char wanted[64];
         snprintf(bytes, sizeof(bytes), "SET k a%cb\r\nPING\r\n", c);
         snprintf(wanted, sizeof(wanted), "SET|k a%cb\nPING\n", c);
-        begin(&whole, slice_str(bytes));
-        arrive(&whole, whole.bytes.len);
+        stream_begin(&whole, slice_str(bytes));
+        stream_arrive(&whole, whole.bytes.len);
         cr_assert_str_eq(whole.log, wanted);
     }
-    begin(&whole, LIT("SET k a\0b\r\n"));
-    arrive(&whole, whole.bytes.len);
+    stream_begin(&whole, S("SET k a\0b\r\n"));
+    stream_arrive(&whole, whole.bytes.len);
     cr_assert_eq(whole.log_len, 10u);
     cr_assert_arr_eq(whole.log, "SET|k a\0b\n", 10);
 }
@@ -204,11 +111,11 @@ Test(decode, consumes_exactly_its_line)
 {
     struct decoder d = {0};
     struct raw_request raw;
-    cr_assert_eq(proto_text.decode(&d, guard_copy(&guard, LIT("GET key\r\nPI")), LINE_MAX_TEST, &raw), DECODED_REQUEST);
+    cr_assert_eq(proto_text.decode(&d, guard_copy(&stream_guard, S("GET key\r\nPI")), LINE_MAX_TEST, &raw), DECODED_REQUEST);
     cr_assert_eq(raw.consumed, 9u);
-    cr_assert_eq(proto_text.decode(&d, guard_copy(&guard, LIT("PING\nPI")), LINE_MAX_TEST, &raw), DECODED_REQUEST);
+    cr_assert_eq(proto_text.decode(&d, guard_copy(&stream_guard, S("PING\nPI")), LINE_MAX_TEST, &raw), DECODED_REQUEST);
     cr_assert_eq(raw.consumed, 5u);
-    cr_assert_eq(proto_text.decode(&d, guard_copy(&guard, LIT("\r\nPI")), LINE_MAX_TEST, &raw), DECODED_BLANK);
+    cr_assert_eq(proto_text.decode(&d, guard_copy(&stream_guard, S("\r\nPI")), LINE_MAX_TEST, &raw), DECODED_BLANK);
     cr_assert_eq(raw.consumed, 2u);
 }
 
@@ -235,7 +142,7 @@ static void check_length(size_t len, const char *end)
     } else {
         snprintf(wanted, sizeof(wanted), "(long) SET|\nPING\n");
     }
-    check(slice_of(bytes, size + 6), wanted);
+    stream_check(slice_of(bytes, size + 6), wanted);
     cr_assert_eq(whole.at, size + 6);
     cr_assert_eq(cut.at, size + 6);
 }
@@ -256,12 +163,12 @@ Test(decode, lines_far_over_the_limit_are_skipped)
 
 Test(decode, what_is_skipped_need_not_be_kept)
 {
-    begin(&whole, slice_of("", 0));
+    stream_begin(&whole, slice_of("", 0));
     char bytes[200];
     put_line(bytes, 150, "");
     whole.bytes = slice_of(bytes, 150);
     for (size_t i = 1; i <= 150; i++) {
-        arrive(&whole, i);
+        stream_arrive(&whole, i);
         cr_assert_leq(whole.came - whole.at, LINE_MAX_TEST + 1);
     }
     cr_assert_str_empty(whole.log);
@@ -298,9 +205,9 @@ Test(decode, http_requests_are_foreign)
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
         char bytes[100];
         snprintf(bytes, sizeof(bytes), "%s / HTTP/1.1\r\nHost: a\r\nSET k v\r\n", methods[i]);
-        check(slice_str(bytes), "(foreign)\n");
+        stream_check(slice_str(bytes), "(foreign)\n");
         snprintf(bytes, sizeof(bytes), "%s / HTTP/1.0\nSET k v\n", methods[i]);
-        check(slice_str(bytes), "(foreign)\n");
+        stream_check(slice_str(bytes), "(foreign)\n");
     }
     CHECK("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "(foreign)\n");
     CHECK("CONNECT a:443 HTTP/1.1\r\n\r\n", "(foreign)\n");
@@ -357,15 +264,15 @@ Test(decode, what_only_resembles_another_protocol_is_a_request)
 
 Test(give_up, the_request_begun_is_skipped_and_says_why)
 {
-    struct slice bytes = LIT("SET key value that is so long\r\nPING\r\n");
+    struct slice bytes = S("SET key value that is so long\r\nPING\r\n");
     for (size_t at = 4; at < 29; at++) {
         for (size_t next = at; next <= bytes.len; next++) {
-            begin(&cut, bytes);
-            arrive(&cut, at);
-            proto_text.give_up(&cut.decoder, guard_copy(&guard, slice_of(bytes.data, at)));
+            stream_begin(&cut, bytes);
+            stream_arrive(&cut, at);
+            proto_text.give_up(&cut.decoder, guard_copy(&stream_guard, slice_of(bytes.data, at)));
             cut.at = at;
-            arrive(&cut, next);
-            arrive(&cut, bytes.len);
+            stream_arrive(&cut, next);
+            stream_arrive(&cut, bytes.len);
             cr_assert_str_eq(cut.log, "(memory) SET|\nPING\n", "given up at %zu, then %zu: %s", at, next, cut.log);
             cr_assert_eq(cut.at, bytes.len);
         }
@@ -374,23 +281,23 @@ Test(give_up, the_request_begun_is_skipped_and_says_why)
 
 Test(give_up, counts_for_one_line_only)
 {
-    struct slice bytes = LIT("SET key value\r\nSET k vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\r\nPING\r\n");
-    begin(&cut, bytes);
-    arrive(&cut, 8);
-    proto_text.give_up(&cut.decoder, guard_copy(&guard, slice_of(bytes.data, 8)));
+    struct slice bytes = S("SET key value\r\nSET k vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\r\nPING\r\n");
+    stream_begin(&cut, bytes);
+    stream_arrive(&cut, 8);
+    proto_text.give_up(&cut.decoder, guard_copy(&stream_guard, slice_of(bytes.data, 8)));
     cut.at = 8;
-    arrive(&cut, bytes.len);
+    stream_arrive(&cut, bytes.len);
     cr_assert_str_eq(cut.log, "(memory) SET|\n(long) SET|\nPING\n");
 }
 
 Test(give_up, before_its_cr_the_line_still_ends_with_lf)
 {
-    struct slice bytes = LIT("SET k v\r\nPING\r\n");
-    begin(&cut, bytes);
-    arrive(&cut, 8); /* the CR has come */
-    proto_text.give_up(&cut.decoder, guard_copy(&guard, slice_of(bytes.data, 8)));
+    struct slice bytes = S("SET k v\r\nPING\r\n");
+    stream_begin(&cut, bytes);
+    stream_arrive(&cut, 8); /* the CR has come */
+    proto_text.give_up(&cut.decoder, guard_copy(&stream_guard, slice_of(bytes.data, 8)));
     cut.at = 8;
-    arrive(&cut, bytes.len);
+    stream_arrive(&cut, bytes.len);
     cr_assert_str_eq(cut.log, "(memory) SET|\nPING\n");
 }
 
@@ -401,7 +308,7 @@ static const char *split(const char *tail, size_t max, bool rest)
 {
     static char shown[256];
     struct slice words[8];
-    size_t count = proto_text_split(guard_copy(&guard, slice_str(tail)), max, rest, words);
+    size_t count = proto_text_split(guard_copy(&stream_guard, slice_str(tail)), max, rest, words);
     size_t len = 0;
     shown[0] = '\0';
     for (size_t i = 0; i < count && i < max; i++) {
@@ -412,7 +319,7 @@ static const char *split(const char *tail, size_t max, bool rest)
     return shown;
 }
 
-TestSuite(split, .init = set_up, .fini = tear_down);
+TestSuite(split, .init = stream_set_up, .fini = stream_tear_down);
 
 Test(split, words_end_at_single_spaces)
 {
@@ -476,18 +383,18 @@ static void check_reply(int rc, struct slice wanted)
 
 Test(reply, fixed_lines)
 {
-    check_reply(proto_text.ok(&reply), LIT("OK\r\n"));
-    check_reply(proto_text.pong(&reply), LIT("+PONG\r\n"));
-    check_reply(proto_text.absent(&reply), LIT("\r\n"));
+    check_reply(proto_text.ok(&reply), S("OK\r\n"));
+    check_reply(proto_text.pong(&reply), S("+PONG\r\n"));
+    check_reply(proto_text.absent(&reply), S("\r\n"));
 }
 
 Test(reply, values_are_written_byte_for_byte)
 {
-    check_reply(proto_text.value(&reply, LIT("hello  world ")), LIT("hello  world \r\n"));
-    check_reply(proto_text.value(&reply, LIT("")), LIT("\r\n"));
-    check_reply(proto_text.value(&reply, slice_of(NULL, 0)), LIT("\r\n"));
-    check_reply(proto_text.value(&reply, LIT("\0\xff\t")), LIT("\0\xff\t\r\n"));
-    check_reply(proto_text.line(&reply, LIT("a line")), LIT("a line\r\n"));
+    check_reply(proto_text.value(&reply, S("hello  world ")), S("hello  world \r\n"));
+    check_reply(proto_text.value(&reply, S("")), S("\r\n"));
+    check_reply(proto_text.value(&reply, slice_of(NULL, 0)), S("\r\n"));
+    check_reply(proto_text.value(&reply, S("\0\xff\t")), S("\0\xff\t\r\n"));
+    check_reply(proto_text.line(&reply, S("a line")), S("a line\r\n"));
 }
 
 Test(reply, a_large_value_is_whole)
@@ -504,16 +411,16 @@ Test(reply, a_large_value_is_whole)
 
 Test(reply, integers_of_all_64_bits)
 {
-    check_reply(proto_text.integer(&reply, 0), LIT("0\r\n"));
-    check_reply(proto_text.integer(&reply, -1), LIT("-1\r\n"));
-    check_reply(proto_text.integer(&reply, 1234567890123), LIT("1234567890123\r\n"));
-    check_reply(proto_text.integer(&reply, INT64_MAX), LIT("9223372036854775807\r\n"));
-    check_reply(proto_text.integer(&reply, INT64_MIN), LIT("-9223372036854775808\r\n"));
+    check_reply(proto_text.integer(&reply, 0), S("0\r\n"));
+    check_reply(proto_text.integer(&reply, -1), S("-1\r\n"));
+    check_reply(proto_text.integer(&reply, 1234567890123), S("1234567890123\r\n"));
+    check_reply(proto_text.integer(&reply, INT64_MAX), S("9223372036854775807\r\n"));
+    check_reply(proto_text.integer(&reply, INT64_MIN), S("-9223372036854775808\r\n"));
 }
 
 Test(reply, errors_have_their_word)
 {
-    check_reply(proto_text.error(&reply, ERR_SYNTAX, "so it is"), LIT("ERR SYNTAX so it is\r\n"));
+    check_reply(proto_text.error(&reply, ERR_SYNTAX, "so it is"), S("ERR SYNTAX so it is\r\n"));
     for (int code = -1; code >= -ERR_COUNT; code--) {
         char wanted[300];
         snprintf(wanted, sizeof(wanted), "ERR %s %s\r\n", err_word(code), err_text(code));
@@ -541,8 +448,8 @@ Test(reply, they_follow_each_other)
     proto_text.ok(&reply);
     proto_text.integer(&reply, 7);
     proto_text.absent(&reply);
-    proto_text.value(&reply, LIT("v"));
-    check_reply(proto_text.pong(&reply), LIT("OK\r\n7\r\n\r\nv\r\n+PONG\r\n"));
+    proto_text.value(&reply, S("v"));
+    check_reply(proto_text.pong(&reply), S("OK\r\n7\r\n\r\nv\r\n+PONG\r\n"));
 }
 
 Test(reply, without_memory_nothing_is_written)
@@ -551,10 +458,10 @@ Test(reply, without_memory_nothing_is_written)
     mem_fail(1, true);
     cr_assert_eq(proto_text.ok(&reply), -1);
     cr_assert_eq(proto_text.pong(&reply), -1);
-    cr_assert_eq(proto_text.value(&reply, LIT("v")), -1);
+    cr_assert_eq(proto_text.value(&reply, S("v")), -1);
     cr_assert_eq(proto_text.absent(&reply), -1);
     cr_assert_eq(proto_text.integer(&reply, 1), -1);
-    cr_assert_eq(proto_text.line(&reply, LIT("l")), -1);
+    cr_assert_eq(proto_text.line(&reply, S("l")), -1);
     cr_assert_eq(proto_text.error(&reply, ERR_FULL, "t"), -1);
     cr_assert_eq(buf_len(&reply), 0u);
 }
@@ -566,5 +473,5 @@ Test(reply, a_value_without_memory_leaves_what_was_written)
     mem_fail(1, true);
     cr_assert_eq(proto_text.value(&reply, slice_of(value, sizeof(value))), -1);
     mem_fail(0, false);
-    check_reply(proto_text.pong(&reply), LIT("OK\r\n+PONG\r\n"));
+    check_reply(proto_text.pong(&reply), S("OK\r\n+PONG\r\n"));
 }
