@@ -78,9 +78,7 @@ static void add_commit(struct text *out, int n)
         text_addf(out, "DEL key%d\r\n", n % KEYS);
         return;
     }
-    text_addf(out, "SET key%d %d ", n % KEYS, n);
-    text_fill(out, (char)('a' + n % 26), PADDING);
-    text_addf(out, "\r\n");
+    text_add_line(out, (char)('a' + n % 26), PADDING, "SET key%d %d ", n % KEYS, n);
 }
 
 /* Commits first .. end-1, and their answers. */

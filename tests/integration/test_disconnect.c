@@ -82,9 +82,7 @@ static void at_every_byte(enum leave how)
     for (size_t i = 0; i < LINES; i++) {
         text_addf(&talk, "%s", lines[i]);
     }
-    text_addf(&big, "SET big ");
-    text_fill(&big, 'x', 256 * KIB);
-    text_addf(&big, "\r\n");
+    text_add_line(&big, 'x', 256 * KIB, "SET big ");
     server_start(&s, "--max-connections", "2", NULL);
     client_open(&control, &s);
     size_t before = 0;
@@ -122,23 +120,17 @@ static void close_unread_at_every_byte(void)
 
 /* --- QUIT --- */
 
-static void add_value(struct text *t, const char *before, size_t len)
-{
-    text_addf(t, "%s", before);
-    text_fill(t, 'v', len);
-    text_addf(t, "\r\n");
-}
-
 /* Values before QUIT, commands after it, everything sent before anything is read. */
 static void quit_owes(struct client *c, size_t count, size_t value_len, size_t after)
 {
     struct text out = {0};
     struct text expected = {0};
-    add_value(&out, "SET v ", value_len);
+    text_add_line(&out, 'v', value_len, "SET v ");
     text_addf(&expected, "OK\r\n");
     for (size_t i = 0; i < count; i++) {
         text_addf(&out, "GET v\r\n");
-        add_value(&expected, "", value_len);
+        text_fill(&expected, 'v', value_len);
+        text_addf(&expected, "\r\n");
     }
     text_addf(&out, "QUIT\r\n");
     for (size_t i = 0; i < after; i++) {
@@ -273,16 +265,17 @@ static void half_close_with_big_answers(void)
         printf("    %zu bytes\n", sizes[i]);
         server_start(&s, "--pending-max", "1K", NULL);
         client_open(&c, &s);
-        add_value(&out, "SET v ", MIB);
+        text_add_line(&out, 'v', MIB, "SET v ");
         client_send(&c, out.data, out.len);
         client_expect(&c, "OK");
         out.len = 0;
         server_pause(&s);
-        add_value(&out, "SET w ", sizes[i] - 6 - 2 - 3 * 7);
+        text_add_line(&out, 'v', sizes[i] - 6 - 2 - 3 * 7, "SET w ");
         text_addf(&out, "GET v\r\nGET v\r\nGET v\r\n");
         text_addf(&expected, "OK\r\n");
         for (int k = 0; k < 3; k++) {
-            add_value(&expected, "", MIB);
+            text_fill(&expected, 'v', MIB);
+            text_addf(&expected, "\r\n");
         }
         client_send(&c, out.data, out.len);
         client_half_close(&c);

@@ -320,14 +320,8 @@ static void commit_in_a_pipeline(struct client *c)
 
 static void commit_much(struct client *c)
 {
-    struct text line = {0};
     client_ask(c, "SET key value", "OK");
-    text_addf(&line, "SET key ");
-    text_fill(&line, 'v', 100000);
-    text_addf(&line, "\r\n");
-    client_send(c, line.data, line.len);
-    client_expect(c, "OK");
-    text_free(&line);
+    client_set_large(c, "key", 'v', 100000);
 }
 
 /* How many syncs were the loop's own while a client did this. The server, which goes to sleep then, is killed. */

@@ -35,11 +35,21 @@ static void start(struct fixture *f)
     client_open(&f->client, &f->server);
 }
 
+static void start_on_small_disk(struct fixture *f)
+{
+    small_disk_mount(DISK_BYTES);
+    start(f);
+}
+
+static void stop(struct fixture *f)
+{
+    client_close(&f->client);
+    server_stop(&f->server);
+}
+
 static void add_set(struct text *t, int key)
 {
-    text_addf(t, "SET key%d ", key);
-    text_fill(t, (char)('a' + key % 26), VALUE_BYTES);
-    text_addf(t, "\r\n");
+    text_add_line(t, (char)('a' + key % 26), VALUE_BYTES, "SET key%d ", key);
 }
 
 /* Sets the next key; false where there is no room for it. */
@@ -58,6 +68,11 @@ static bool set_next(struct fixture *f)
     }
     CHECK(strncmp(answer, "ERR READONLY ", 13) == 0, "a write to a full disk was answered '%s'", answer);
     return false;
+}
+
+static void set_with_room(struct fixture *f)
+{
+    CHECK(set_next(f), "there is room, and a write was refused");
 }
 
 static void fill_until_refused(struct fixture *f)
@@ -86,6 +101,17 @@ static void check_all_there(struct fixture *f)
     client_ask(&f->client, "DBSIZE", count);
 }
 
+/* All is there, and is after a kill, too. */
+static void check_after_kill(struct fixture *f)
+{
+    check_all_there(f);
+    client_close(&f->client);
+    server_kill(&f->server);
+    start(f);
+    check_all_there(f);
+    stop(f);
+}
+
 /* A transaction reads and collects as ever; its COMMIT is refused whole. */
 static void check_transaction(struct fixture *f)
 {
@@ -112,30 +138,23 @@ static bool takes_writes(void *arg)
 static void fill_and_heal(int times)
 {
     struct fixture f = {.acknowledged = 0};
-    small_disk_mount(DISK_BYTES);
-    start(&f);
+    start_on_small_disk(&f);
     for (int i = 0; i < times; i++) {
-        CHECK(set_next(&f), "there is room, and a write was refused");
+        set_with_room(&f);
         fill_until_refused(&f);
         check_transaction(&f);
         check_all_there(&f);
         small_disk_free();
         check_until(takes_writes, &f, HEAL_MS, "writes are taken after there is space again");
         client_ask(&f.client, "CHECKPOINT", "OK");
-        CHECK(set_next(&f), "there is room, and a write was refused");
+        set_with_room(&f);
         client_ask(&f.client, "CHECKPOINT", "OK"); /* a second one, of a later commit: the log before the first goes */
         if (f.acknowledged > 100) {
             client_ask(&f.client, "FLUSH", "OK");
             f.acknowledged = 0;
         }
     }
-    check_all_there(&f);
-    client_close(&f.client);
-    server_kill(&f.server);
-    start(&f);
-    check_all_there(&f);
-    client_close(&f.client);
-    server_stop(&f.server);
+    check_after_kill(&f);
 }
 
 static void once(void)
@@ -159,10 +178,9 @@ static void expect_said(const struct fixture *f, const char *part)
 static void during_a_checkpoint(void)
 {
     struct fixture f = {.acknowledged = 0};
-    small_disk_mount(DISK_BYTES);
-    start(&f);
+    start_on_small_disk(&f);
     while (f.acknowledged < 60) {
-        CHECK(set_next(&f), "there is room, and a write was refused");
+        set_with_room(&f);
     }
     server_wait_idle(&f.server); /* the next segment is there */
     small_disk_fill((size_t)200 << 10);
@@ -173,25 +191,17 @@ static void during_a_checkpoint(void)
     expect_said(&f, "checkpoint could not be written");
     small_disk_free();
     client_ask(&f.client, "CHECKPOINT", "OK");
-    check_all_there(&f);
-    client_close(&f.client);
-    server_kill(&f.server);
-    start(&f);
-    check_all_there(&f);
-    client_close(&f.client);
-    server_stop(&f.server);
+    check_after_kill(&f);
 }
 
 /* It stops all the same, as the log has all; and it starts, to be read. */
 static void stop_and_start(void)
 {
     struct fixture f = {.acknowledged = 0};
-    small_disk_mount(DISK_BYTES);
-    start(&f);
-    CHECK(set_next(&f), "there is room, and a write was refused"); /* it waits for the first segment */
+    start_on_small_disk(&f);
+    set_with_room(&f); /* it waits for the first segment */
     fill_until_refused(&f);
-    client_close(&f.client);
-    server_stop(&f.server);
+    stop(&f);
     small_disk_fill(0);
     start(&f);
     check_all_there(&f);
@@ -200,12 +210,7 @@ static void stop_and_start(void)
     check_all_there(&f);
     small_disk_free();
     check_until(takes_writes, &f, HEAL_MS, "writes are taken after there is space again");
-    client_close(&f.client);
-    server_kill(&f.server);
-    start(&f);
-    check_all_there(&f);
-    client_close(&f.client);
-    server_stop(&f.server);
+    check_after_kill(&f);
 }
 
 /* A commit that needs no further key; false where there is no room for it. */
@@ -227,10 +232,9 @@ static bool takes_again(void *arg)
 static void of_its_own_log(void)
 {
     struct fixture f = {.acknowledged = 0};
-    small_disk_mount(DISK_BYTES);
-    start(&f);
+    start_on_small_disk(&f);
     const char *oldest = check_path("disk/data/log-0000000000000001");
-    CHECK(set_next(&f), "there is room, and a write was refused");
+    set_with_room(&f);
     for (int i = 0; i < 60; i++) {
         CHECK(set_again(&f), "there is room, and a write was refused");
         if (i == 40) {
@@ -250,13 +254,7 @@ static void of_its_own_log(void)
     client_ask(&f.client, "CHECKPOINT", "OK");
     CHECK(access(oldest, F_OK) < 0, "a CHECKPOINT of the same commit leaves what the one before could not remove");
     check_until(takes_writes, &f, HEAL_MS, "writes are taken after the log has gone that nothing needs");
-    check_all_there(&f);
-    client_close(&f.client);
-    server_kill(&f.server);
-    start(&f);
-    check_all_there(&f);
-    client_close(&f.client);
-    server_stop(&f.server);
+    check_after_kill(&f);
 }
 
 static bool has_said_no_space(const struct fixture *f)
@@ -285,11 +283,10 @@ static bool is_gone(void *path)
 static void of_its_log_alone(void)
 {
     struct fixture f = {.acknowledged = 0};
-    small_disk_mount(DISK_BYTES);
-    start(&f);
+    start_on_small_disk(&f);
     char oldest[256];
     snprintf(oldest, sizeof(oldest), "%s", check_path("disk/data/log-0000000000000001"));
-    CHECK(set_next(&f), "there is room, and a write was refused");
+    set_with_room(&f);
     for (int i = 0; i < 60; i++) {
         CHECK(set_again(&f), "there is room, and a write was refused");
     }
@@ -307,13 +304,7 @@ static void of_its_log_alone(void)
     for (int i = 0; i < 30; i++) { /* more than a segment */
         check_until(takes_again, &f, HEAL_MS, "writes are taken in the room of the log that has gone");
     }
-    check_all_there(&f);
-    client_close(&f.client);
-    server_kill(&f.server);
-    start(&f);
-    check_all_there(&f);
-    client_close(&f.client);
-    server_stop(&f.server);
+    check_after_kill(&f);
 }
 
 /* --- a torn tail on a full disk --- */
@@ -360,10 +351,9 @@ static long saved_bytes(void)
 /* Three commits in one segment, the next one made ahead, and a server that was killed. */
 static void leave_commits(struct fixture *f)
 {
-    small_disk_mount(DISK_BYTES);
-    start(f);
+    start_on_small_disk(f);
     while (f->acknowledged < 3) {
-        CHECK(set_next(f), "there is room, and a write was refused");
+        set_with_room(f);
     }
     server_wait_idle(&f->server);
     CHECK(access(check_path(AHEAD), F_OK) == 0, "no segment was made ahead");
@@ -382,12 +372,6 @@ static void start_torn(struct fixture *f, size_t tail)
     expect_said(f, "; cut, and kept as saved-log-*");
     CHECK(saved_bytes() == (long)tail, "%zu bytes were cut, and %ld kept", tail, saved_bytes());
     check_all_there(f);
-}
-
-static void stop(struct fixture *f)
-{
-    client_close(&f->client);
-    server_stop(&f->server);
 }
 
 /* The segments made ahead have the room for what is kept. */
@@ -432,7 +416,7 @@ static void torn_without_room(void)
     }
     small_disk_free();
     start_torn(&f, tail);
-    CHECK(set_next(&f), "there is room, and a write was refused");
+    set_with_room(&f);
     stop(&f);
 }
 

@@ -244,14 +244,9 @@ static void between_big_answers(void)
 {
     struct fixture f;
     struct client c;
-    struct text big = {0};
     set_up(&f, "commit");
     server_thaw(&f.frozen);
-    text_addf(&big, "SET big ");
-    text_fill(&big, 'b', BIG);
-    text_addf(&big, "\r\n");
-    client_send(&f.other, big.data, big.len);
-    client_expect(&f.other, "OK");
+    client_set_large(&f.other, "big", 'b', BIG);
     server_wait_idle(&f.server);
     server_freeze(&f.server, &f.frozen);
     client_open_small(&c, &f.server, 8192);
@@ -268,7 +263,6 @@ static void between_big_answers(void)
     expect_big(&c, 9);
     client_ask(&c, "INCR n", "2");
     client_close(&c);
-    text_free(&big);
     tear_down(&f);
 }
 
@@ -283,9 +277,7 @@ static int send_many(struct fixture *f, struct client *c, char name)
     struct text out = {0};
     client_open(c, &f->server);
     for (int i = 0; i < MANY; i++) {
-        text_addf(&out, "SET %c%d ", name, i);
-        text_fill(&out, name, LARGE);
-        text_addf(&out, "\r\n");
+        text_add_line(&out, name, LARGE, "SET %c%d ", name, i);
     }
     size_t sent = client_send_some(c, out.data, out.len, 200); /* the server may stop reading before the end */
     int lines = 0;

@@ -14,9 +14,7 @@
 static void send_set(struct client *c, const char *key, size_t len)
 {
     struct text line = {0};
-    text_addf(&line, "SET %s ", key);
-    text_fill(&line, 'v', len);
-    text_addf(&line, "\r\n");
+    text_add_line(&line, 'v', len, "SET %s ", key);
     client_send(c, line.data, line.len);
     text_free(&line);
 }

@@ -105,16 +105,21 @@ static void cli_conflicts(void)
     server_stop(&s);
 }
 
-/* Loads by the thousand, as clients that fill a server do. */
+/* 20,000 keys, as clients that fill a server load them. */
+static void load_many(const struct server *s)
+{
+    expect_within(s,
+                  "seq 1 20000 | awk -v ORS= '{print \"*3\\r\\n$3\\r\\nSET\\r\\n$\" length($1) \"\\r\\n\" $1 "
+                  "\"\\r\\n$1\\r\\nx\\r\\n\"}' | redis-cli -p %d --pipe",
+                  "errors: 0, replies: 20000");
+}
+
 static void cli_pipes(void)
 {
     struct server s;
     need("redis-cli");
     server_start(&s, NULL);
-    expect_within(&s,
-                  "seq 1 20000 | awk -v ORS= '{print \"*3\\r\\n$3\\r\\nSET\\r\\n$\" length($1) \"\\r\\n\" $1 "
-                  "\"\\r\\n$1\\r\\nx\\r\\n\"}' | redis-cli -p %d --pipe",
-                  "errors: 0, replies: 20000");
+    load_many(&s);
     expect(&s, "redis-cli -p %d dbsize", "20000\n");
     server_stop(&s);
 }
@@ -145,10 +150,7 @@ static void cli_scans(void)
     struct server s;
     need("redis-cli");
     server_start(&s, NULL);
-    expect_within(&s,
-                  "seq 1 20000 | awk -v ORS= '{print \"*3\\r\\n$3\\r\\nSET\\r\\n$\" length($1) \"\\r\\n\" $1 "
-                  "\"\\r\\n$1\\r\\nx\\r\\n\"}' | redis-cli -p %d --pipe",
-                  "errors: 0, replies: 20000");
+    load_many(&s);
     expect(&s, "redis-cli -p %d --scan | sort -n | uniq | awk '{sum += $1} END {print NR, sum}'", "20000 200010000\n");
     expect(&s, "redis-cli -p %d --scan --pattern '1999[0-4]' | sort", "19990\n19991\n19992\n19993\n19994\n");
     expect(&s, "redis-cli -p %d keys '1999[89]' | sort", "19998\n19999\n");

@@ -16,17 +16,12 @@
 static void store_big(const struct server *s)
 {
     struct client c;
-    struct text line = {0};
-    client_open(&c, s);
-    text_addf(&line, "SET big ");
-    text_fill(&line, 'x', MIB);
-    text_addf(&line, "\r\nGET big\r\n");
-    client_send(&c, line.data, line.len);
-    client_expect(&c, "OK");
     size_t len;
+    client_open(&c, s);
+    client_set_large(&c, "big", 'x', MIB);
+    client_sendf(&c, "GET big\r\n");
     CHECK(client_line(&c, &len) != NULL && len == MIB, "the big value has %zu bytes", len);
     client_close(&c);
-    text_free(&line);
 }
 
 static void ask_for_big(struct client *c, int times)
@@ -146,9 +141,7 @@ static void commands_wait_too(void)
     client_open_small(&deaf, &s, 8192);
     ask_for_big(&deaf, 20);
     for (int i = 0; i < 64; i++) {
-        text_addf(&out, "SET a%d ", i);
-        text_fill(&out, 'y', MIB / 2);
-        text_addf(&out, "\r\n");
+        text_add_line(&out, 'y', MIB / 2, "SET a%d ", i);
     }
     size_t sent = client_send_some(&deaf, out.data, out.len, 200);
     CHECK(sent < out.len, "all of %zu bytes were taken from a client that reads nothing", out.len);

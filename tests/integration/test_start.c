@@ -194,9 +194,7 @@ static void unix_socket_conversation(void)
     struct text expected = {0};
     make_directory();
     server_start(&s, "--unix", path, NULL);
-    text_addf(&out, "SET v ");
-    text_fill(&out, 'v', 500000);
-    text_addf(&out, "\r\n");
+    text_add_line(&out, 'v', 500000, "SET v ");
     text_addf(&expected, "OK\r\n");
     for (int i = 1; i <= 20; i++) {
         text_addf(&out, "GET v\r\nINCR n\r\n");

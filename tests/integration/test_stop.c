@@ -131,14 +131,9 @@ static void big_answers_under_way(void)
 {
     struct server s;
     struct client c;
-    struct text value = {0};
     server_start(&s, NULL);
     client_open(&c, &s);
-    text_addf(&value, "SET big ");
-    text_fill(&value, 'x', 1000000);
-    text_addf(&value, "\r\n");
-    client_send(&c, value.data, value.len);
-    client_expect(&c, "OK");
+    client_set_large(&c, "big", 'x', 1000000);
     server_pause(&s);
     for (int i = 0; i < 20; i++) {
         client_sendf(&c, "GET big\r\n");
@@ -156,7 +151,6 @@ static void big_answers_under_way(void)
     int64_t took_ms = check_now_ms() - begun_ms;
     CHECK(took_ms < PROMPT_MS, "all answers were read, and the server stayed for %d ms", (int)took_ms);
     client_close(&c);
-    text_free(&value);
     server_join(&s, PROMPT_MS);
 }
 
@@ -175,33 +169,29 @@ static void unterminated_line(void)
     server_join(&s, PROMPT_MS);
 }
 
-/* A client with 30 MB of answers under way that never reads them. */
-static void open_deaf(struct client *deaf, const struct server *s)
+/* A client has 30 MB of answers under way that it never reads. Another one's end shows that the signal was seen, and does not wait
+ * for the first. */
+static void signal_beside_deaf(struct server *s, struct client *deaf)
 {
-    struct text value = {0};
+    struct client other;
+    server_start(s, NULL);
     client_open_small(deaf, s, 8192);
-    text_addf(&value, "SET big ");
-    text_fill(&value, 'x', 1000000);
-    text_addf(&value, "\r\n");
-    client_send(deaf, value.data, value.len);
-    client_expect(deaf, "OK");
+    client_set_large(deaf, "big", 'x', 1000000);
     for (int i = 0; i < 30; i++) {
         client_sendf(deaf, "GET big\r\n");
     }
-    text_free(&value);
+    client_open(&other, s);
+    client_ask(&other, "PING", "+PONG");
+    server_signal(s, SIGTERM);
+    client_expect_eof(&other);
+    client_close(&other);
 }
 
 static void client_that_does_not_read(void)
 {
     struct server s;
     struct client deaf;
-    struct client other;
-    server_start(&s, NULL);
-    open_deaf(&deaf, &s);
-    client_open(&other, &s);
-    client_ask(&other, "PING", "+PONG");
-    server_signal(&s, SIGTERM);
-    client_expect_eof(&other); /* it does not wait for the deaf one */
+    signal_beside_deaf(&s, &deaf);
     server_join(&s, PATIENCE_MS);
 }
 
@@ -209,13 +199,7 @@ static void second_signal(void)
 {
     struct server s;
     struct client deaf;
-    struct client other;
-    server_start(&s, NULL);
-    open_deaf(&deaf, &s);
-    client_open(&other, &s);
-    client_ask(&other, "PING", "+PONG");
-    server_signal(&s, SIGTERM);
-    client_expect_eof(&other); /* the first one has been seen */
+    signal_beside_deaf(&s, &deaf);
     server_signal(&s, SIGINT);
     server_join(&s, 1000);
 }

@@ -47,9 +47,7 @@ static void overwrite(struct client *c, int keys, char fill)
     struct text out = {0};
     struct text expected = {0};
     for (int i = 0; i < keys; i++) {
-        text_addf(&out, "SET key%d ", i);
-        text_fill(&out, fill, 500);
-        text_addf(&out, "\r\n");
+        text_add_line(&out, fill, 500, "SET key%d ", i);
         text_addf(&expected, "OK\r\n");
     }
     client_exchange(c, &out, &expected);

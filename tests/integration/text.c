@@ -27,23 +27,38 @@ void text_add(struct text *t, const void *bytes, size_t len)
     }
 }
 
-void text_addf(struct text *t, const char *format, ...)
+static __attribute__((format(printf, 2, 0))) void add_formatted(struct text *t, const char *format, va_list arguments)
 {
     char line[1024];
-    va_list arguments;
-    va_start(arguments, format);
     int len = vsnprintf(line, sizeof(line), format, arguments);
-    va_end(arguments);
     if (len < 0 || (size_t)len >= sizeof(line)) {
-        check_broken("a line is too long for text_addf");
+        check_broken("a line is too long for a text");
     }
     text_add(t, line, (size_t)len);
+}
+
+void text_addf(struct text *t, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add_formatted(t, format, arguments);
+    va_end(arguments);
 }
 
 void text_fill(struct text *t, char byte, size_t count)
 {
     memset(grow(t, count), byte, count);
     t->len += count;
+}
+
+void text_add_line(struct text *t, char byte, size_t count, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add_formatted(t, format, arguments);
+    va_end(arguments);
+    text_fill(t, byte, count);
+    text_add(t, "\r\n", 2);
 }
 
 void text_free(struct text *t)

@@ -264,6 +264,15 @@ void client_ask(struct client *c, const char *line, const char *answer)
     client_expect(c, answer);
 }
 
+void client_set_large(struct client *c, const char *key, char byte, size_t count)
+{
+    struct text line = {0};
+    text_add_line(&line, byte, count, "SET %s ", key);
+    client_send(c, line.data, line.len);
+    text_free(&line);
+    client_expect(c, "OK");
+}
+
 void client_ask_start(struct client *c, const char *line, const char *start)
 {
     client_sendf(c, "%s\r\n", line);

@@ -66,6 +66,8 @@ void client_expect(struct client *c, const char *line);
 void client_expect_start(struct client *c, const char *start);
 /* Sends a line and CRLF; the answer must be so, or begin so. */
 void client_ask(struct client *c, const char *line, const char *answer);
+/* Sets a key to count times the same byte; the answer must be OK. */
+void client_set_large(struct client *c, const char *key, char byte, size_t count);
 void client_ask_start(struct client *c, const char *line, const char *start);
 
 /* Whether the server, a struct server, has place for one more client now: for check_until, where there is place for so
