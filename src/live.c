@@ -291,6 +291,16 @@ static struct entry *tombstone_of(const struct store *st, const struct entry *li
     return entry_has_ended(live, st->now_ms) ? entry_new_expired(live) : entry_new_tombstone(entry_key(live), entry_hash(live));
 }
 
+/* One commit, for which there is room. tomb: where its tombstone is needed. */
+static void commit_removal(struct store *st, struct entry *e, struct slice key, struct entry *tomb)
+{
+    live_preserve(st, e);
+    ++st->seq;
+    record_one_delete(st, key);
+    live_bury(st, e, tomb, st->seq);
+    live_relieve(st, 1);
+}
+
 int live_delete(struct store *st, struct slice key, uint32_t hash)
 {
     struct entry *found = dict_find(&st->current->dict, key, hash);
@@ -303,11 +313,7 @@ int live_delete(struct store *st, struct slice key, uint32_t hash)
         (live_needs_tombstones(st) && (tomb = tombstone_of(st, found)) == NULL)) {
         return ERR_FULL;
     }
-    live_preserve(st, found);
-    ++st->seq;
-    record_one_delete(st, key);
-    live_bury(st, found, tomb, st->seq);
-    live_relieve(st, 1);
+    commit_removal(st, found, key, tomb);
     return 0;
 }
 
@@ -328,11 +334,7 @@ bool live_expire(struct store *st)
             (live_needs_tombstones(st) && (tomb = entry_new_expired(e)) == NULL)) {
             return false;
         }
-        live_preserve(st, e);
-        ++st->seq;
-        record_one_delete(st, key);
-        live_bury(st, e, tomb, st->seq);
-        live_relieve(st, 1);
+        commit_removal(st, e, key, tomb);
         st->keys_expired++;
         steps--;
     }
