@@ -1,23 +1,14 @@
 /* store: every command, every error; a commit is all or nothing; who conflicts with whom; who is expired. */
-#include "data.h"
 #include "err.h"
 #include "guard.h"
 #include "rng.h"
-#include "store.h"
-
-#define BITS 4
+#include "stored.h"
 
 static const struct store_limits wide = {{1 << 20, 10000}, 1 << 20, 0};
 
 static void start(struct store *st, const struct store_limits *limits)
 {
     cr_assert_eq(store_init(st, limits, BITS), 0);
-}
-
-static void begin(struct store *st, struct txn *t, enum txn_mode mode)
-{
-    txn_init(t);
-    cr_assert_eq(store_begin(st, t, mode), 0);
 }
 
 static int set(struct store *st, struct txn *t, const char *key, const char *value)
@@ -39,17 +30,6 @@ static int get(struct store *st, struct txn *t, const char *key)
 static int increment(struct store *st, struct txn *t, const char *key, int64_t by, int64_t *sum)
 {
     return store_increment(st, t, slice_str(key), hash_of(slice_str(key)), by, sum);
-}
-
-/* wanted NULL: the key is absent. */
-static void assert_get(struct store *st, struct txn *t, const char *key, const char *wanted)
-{
-    struct slice value = {0};
-    int rc = store_get(st, t, slice_str(key), hash_of(slice_str(key)), &value);
-    cr_assert_eq(rc, wanted != NULL, "%s: %d", key, rc);
-    if (wanted != NULL) {
-        assert_slice(value, slice_str(wanted));
-    }
 }
 
 /* --- store_init, store_deinit --- */

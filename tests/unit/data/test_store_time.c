@@ -1,11 +1,9 @@
 /* store: keys that end. Their removal is a commit, made soon and never in a burst; a transaction goes by the time of its BEGIN;
  * who conflicts with the time that passes, and with the removal. */
-#include "data.h"
 #include "err.h"
 #include "le.h"
-#include "store.h"
+#include "stored.h"
 
-#define BITS 4
 #define NOW UINT64_C(1700000000000) /* Unix milliseconds when a store starts */
 #define END (NOW + 1000)            /* when most keys here end */
 
@@ -15,12 +13,6 @@ static void start(struct store *st)
 {
     cr_assert_eq(store_init(st, &wide, BITS), 0);
     store_tell_time(st, NOW);
-}
-
-static void begin(struct store *st, struct txn *t, enum txn_mode mode)
-{
-    txn_init(t);
-    cr_assert_eq(store_begin(st, t, mode), 0);
 }
 
 static void set(struct store *st, struct txn *t, const char *key, const char *value, uint64_t expires_at)
@@ -36,17 +28,6 @@ static void del(struct store *st, struct txn *t, const char *key)
 static uint64_t end_of(struct store *st, struct txn *t, const char *key)
 {
     return store_expires_at(st, t, slice_str(key), hash_of(slice_str(key)));
-}
-
-/* wanted NULL: the key is absent. */
-static void assert_get(struct store *st, struct txn *t, const char *key, const char *wanted)
-{
-    struct slice value = {0};
-    int rc = store_get(st, t, slice_str(key), hash_of(slice_str(key)), &value);
-    cr_assert_eq(rc, wanted != NULL, "%s: %d", key, rc);
-    if (wanted != NULL) {
-        assert_slice(value, slice_str(wanted));
-    }
 }
 
 /* What stands in the data, be its time over or not. */

@@ -112,4 +112,20 @@ static inline const char *scene_go_on(struct scene *s, uint64_t seq, bool repair
     return wrong;
 }
 
+/* The newest checkpoint, of this name, is damaged in the way that `how` and `at` tell of: the one before it serves all the same. With
+ * `on`, a server goes on from there, and keeps the damaged one. */
+static inline void scene_check_older_serves(struct scene *s, const char *name, bool on, const char *how, size_t at)
+{
+    char saved[2 * DISK_NAME_MAX];
+    struct durable_look look = durable_look(&s->disk, &s->life.past);
+    snprintf(saved, sizeof(saved), "saved-%s", name);
+    cr_assert(look.result == RECOVER_CLEAN && look.right && look.found.last == s->life.past.newest &&
+                  look.found.checkpoint == s->older,
+              "%s %zu: result %d, commit %lu, checkpoint %lu; %s", how, at, (int)look.result, (unsigned long)look.found.last,
+              (unsigned long)look.found.checkpoint, look.found.problem);
+    cr_assert_eq(look.found.damaged_count, 1);
+    const char *wrong = on ? scene_go_on(s, look.found.last, false, saved) : NULL;
+    cr_assert(wrong == NULL, "%s %zu: %s", how, at, wrong);
+}
+
 #endif

@@ -106,23 +106,12 @@ Test(bit_flip, of_the_newest_checkpoint)
 {
     struct scene s;
     char name[DISK_NAME_MAX];
-    char saved[2 * DISK_NAME_MAX];
     scene_init(&s, 1, true, 6);
     checkpoint_name(s.checkpoint, name);
-    snprintf(saved, sizeof(saved), "saved-%s", name);
     struct sim_bytes *b = sim_disk_bytes(&s.disk, name);
     for (size_t bit = 0; bit < 8 * b->size; bit += is_soak() ? 1 : 3) {
         b->data[bit / 8] = (char)(b->data[bit / 8] ^ (1 << bit % 8));
-        struct durable_look look = durable_look(&s.disk, &s.life.past);
-        cr_assert(look.result == RECOVER_CLEAN && look.right && look.found.last == s.life.past.newest &&
-                      look.found.checkpoint == s.older,
-                  "bit %zu: result %d, commit %lu, checkpoint %lu; %s", bit, (int)look.result,
-                  (unsigned long)look.found.last, (unsigned long)look.found.checkpoint, look.found.problem);
-        cr_assert_eq(look.found.damaged_count, 1);
-        if (bit % 16 == 0) {
-            const char *wrong = scene_go_on(&s, look.found.last, false, saved);
-            cr_assert(wrong == NULL, "bit %zu: %s", bit, wrong);
-        }
+        scene_check_older_serves(&s, name, bit % 16 == 0, "bit", bit);
         b->data[bit / 8] = (char)(b->data[bit / 8] ^ (1 << bit % 8));
     }
     scene_deinit(&s);

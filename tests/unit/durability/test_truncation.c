@@ -142,21 +142,12 @@ Test(truncation, of_the_newest_checkpoint)
 {
     struct scene s;
     char name[DISK_NAME_MAX];
-    char saved[2 * DISK_NAME_MAX];
     scene_init(&s, 1, true, 6);
     checkpoint_name(s.checkpoint, name);
-    snprintf(saved, sizeof(saved), "saved-%s", name);
     size_t all = sim_disk_bytes(&s.disk, name)->size;
     for (size_t size = 0; size < all; size++) {
         struct cut c = cut(&s, name, size);
-        struct durable_look look = durable_look(&s.disk, &s.life.past);
-        cr_assert(look.result == RECOVER_CLEAN && look.right && look.found.last == s.life.past.newest &&
-                      look.found.checkpoint == s.older,
-                  "cut at %zu: result %d, commit %lu, checkpoint %lu; %s", size, (int)look.result,
-                  (unsigned long)look.found.last, (unsigned long)look.found.checkpoint, look.found.problem);
-        cr_assert_eq(look.found.damaged_count, 1);
-        const char *wrong = scene_go_on(&s, look.found.last, false, saved);
-        cr_assert(wrong == NULL, "cut at %zu: %s", size, wrong);
+        scene_check_older_serves(&s, name, true, "cut at", size);
         restore(&c);
     }
     scene_deinit(&s);
