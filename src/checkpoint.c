@@ -24,6 +24,12 @@ bool checkpoint_seq(const char *name, uint64_t *seq)
     return strcmp(name, again) == 0;
 }
 
+bool checkpoint_owns(const char *name)
+{
+    uint64_t seq;
+    return strcmp(name, TEMPORARY) == 0 || checkpoint_seq(name, &seq);
+}
+
 int checkpoint_begin(struct checkpoint *c, struct disk *d, uint64_t id, uint64_t seq, uint64_t time)
 {
     struct file_header header = {.kind = FILE_CHECKPOINT, .id = id, .seq = seq, .time = time};

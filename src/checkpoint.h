@@ -18,6 +18,9 @@ struct checkpoint {
 void checkpoint_name(uint64_t seq, char name[DISK_NAME_MAX]);
 bool checkpoint_seq(const char *name, uint64_t *seq);
 
+/* Whether a file of that name is a checkpoint, or one that is being made. */
+bool checkpoint_owns(const char *name);
+
 /* Begins one. time: Unix seconds. 0 or a negative errno. */
 int checkpoint_begin(struct checkpoint *c, struct disk *d, uint64_t id, uint64_t seq, uint64_t time);
 

@@ -68,23 +68,11 @@ void run_checkpoint(struct session *s, const struct request *r)
     session_ask(s, ERRAND_CHECKPOINT, slice_of("", 0));
 }
 
-/* A name, not a path: letters, digits, and - _ . but not as the first. */
-static bool is_backup_name(struct slice name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        bool inner = i > 0 && strchr("-_.", name.data[i]) != NULL && name.data[i] != '\0';
-        if (!isalnum((unsigned char)name.data[i]) && !inner) {
-            return false;
-        }
-    }
-    return name.len > 0 && name.len < ERRAND_NAME_MAX;
-}
-
 void run_backup(struct session *s, const struct request *r)
 {
     if (!s->engine->takes_backups) {
         session_error(s, ERR_DISK, "this server takes no backups; --backup-dir gives it a directory for them");
-    } else if (!is_backup_name(r->args[0])) {
+    } else if (!backup_is_name(r->args[0])) {
         session_error(s, ERR_SYNTAX, "a backup's name is 1 to 63 letters, digits, '-', '_' and '.', the first a letter or digit");
     } else {
         session_ask(s, ERRAND_BACKUP, r->args[0]);

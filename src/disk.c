@@ -143,7 +143,8 @@ static int real_sync_names(struct disk *d)
     return or_errno(fsync(dir_of(d)));
 }
 
-static int real_list(struct disk *d, void (*visit)(void *arg, const char *name), void *arg)
+/* What is of one kind (S_IFREG, S_IFDIR). */
+static int list_kind(struct disk *d, mode_t kind, void (*visit)(void *arg, const char *name), void *arg)
 {
     int fd = openat(dir_of(d), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* a position of its own */
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -158,8 +159,9 @@ static int real_list(struct disk *d, void (*visit)(void *arg, const char *name),
     errno = 0;
     while ((entry = readdir(dir)) != NULL) {
         struct stat st;
-        if (strlen(entry->d_name) < DISK_NAME_MAX && fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(st.st_mode)) {
+        bool is_itself = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+        if (!is_itself && strlen(entry->d_name) < DISK_NAME_MAX && fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            (st.st_mode & S_IFMT) == kind) {
             visit(arg, entry->d_name);
         }
         errno = 0;
@@ -169,8 +171,106 @@ static int real_list(struct disk *d, void (*visit)(void *arg, const char *name),
     return rc;
 }
 
-static const struct disk_ops real_ops = {real_open,     real_close,  real_read,   real_write,      real_sync, real_size,
-                                         real_truncate, real_rename, real_remove, real_sync_names, real_list};
+static int real_list(struct disk *d, void (*visit)(void *arg, const char *name), void *arg)
+{
+    return list_kind(d, S_IFREG, visit, arg);
+}
+
+static int real_list_dirs(struct disk *d, void (*visit)(void *arg, const char *name), void *arg)
+{
+    return list_kind(d, S_IFDIR, visit, arg);
+}
+
+/* Who looks whether it is locked has a shared lock for that moment (disk_dir_is_locked), and is no owner. -EWOULDBLOCK: there is
+ * one. -EBUSY: there is none, but somebody looks. */
+static int lock_alone(int fd)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        return 0;
+    }
+    if (errno != EWOULDBLOCK) {
+        return -errno;
+    }
+    bool has_owner = flock(fd, LOCK_SH | LOCK_NB) < 0;
+    (void)flock(fd, LOCK_UN);
+    return has_owner ? -EWOULDBLOCK : -EBUSY;
+}
+
+static int real_make_dir(struct disk *d, const char *name)
+{
+    return or_errno(mkdirat(dir_of(d), name, 0700));
+}
+
+static int real_rename_dir(struct disk *d, const char *from, const char *to)
+{
+    return or_errno(renameat2(dir_of(d), from, dir_of(d), to, RENAME_NOREPLACE));
+}
+
+static int real_remove_dir(struct disk *d, const char *name)
+{
+    return or_errno(unlinkat(dir_of(d), name, AT_REMOVEDIR));
+}
+
+static const struct disk_ops real_ops;
+
+/* Who had it before may have renamed or removed it: then what was opened does not have that name any more. */
+static int take_directory(int above, const char *name, int dir)
+{
+    struct stat opened;
+    struct stat named;
+    int locked = lock_alone(dir);
+    if (locked == -EWOULDBLOCK || locked == -EBUSY) {
+        return -EWOULDBLOCK;
+    }
+    if (fstat(dir, &opened) < 0 || fstatat(above, name, &named, AT_SYMLINK_NOFOLLOW) < 0) {
+        return -errno;
+    }
+    return named.st_ino != opened.st_ino || named.st_dev != opened.st_dev ? -ENOENT : locked < 0 ? 1 : 0;
+}
+
+static void real_close_dir(struct disk *dir)
+{
+    struct disk_dir *d = (struct disk_dir *)(void *)dir;
+    disk_dir_close(d);
+    free(d);
+}
+
+static int real_open_dir(struct disk *d, const char *name, struct disk **dir)
+{
+    struct disk_dir *opened = malloc(sizeof(*opened));
+    if (opened == NULL) {
+        return -ENOMEM;
+    }
+    *opened = (struct disk_dir){.disk = {&real_ops}, .dir = -1, .lock = -1};
+    opened->dir = openat(dir_of(d), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int rc = opened->dir < 0 ? -errno : take_directory(dir_of(d), name, opened->dir);
+    if (rc < 0) {
+        real_close_dir(&opened->disk);
+        return rc;
+    }
+    *dir = &opened->disk;
+    return rc;
+}
+
+static const struct disk_ops real_ops = {
+    .open = real_open,
+    .close = real_close,
+    .read = real_read,
+    .write = real_write,
+    .sync = real_sync,
+    .size = real_size,
+    .truncate = real_truncate,
+    .rename = real_rename,
+    .remove = real_remove,
+    .sync_names = real_sync_names,
+    .list = real_list,
+    .make_dir = real_make_dir,
+    .open_dir = real_open_dir,
+    .close_dir = real_close_dir,
+    .rename_dir = real_rename_dir,
+    .remove_dir = real_remove_dir,
+    .list_dirs = real_list_dirs,
+};
 
 /* A new directory's own name must survive too. */
 static int sync_parent(int dir)
@@ -203,21 +303,6 @@ static long read_holder(int lock)
 {
     char text[32] = "";
     return pread(lock, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
-}
-
-/* Who looks whether it is locked has a shared lock for that moment (disk_dir_is_locked), and is no owner. -EWOULDBLOCK: there is
- * one. -EBUSY: there is none, but somebody looks. */
-static int lock_alone(int fd)
-{
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        return 0;
-    }
-    if (errno != EWOULDBLOCK) {
-        return -errno;
-    }
-    bool has_owner = flock(fd, LOCK_SH | LOCK_NB) < 0;
-    (void)flock(fd, LOCK_UN);
-    return has_owner ? -EWOULDBLOCK : -EBUSY;
 }
 
 /* The directory itself is locked beside the file: that can be removed, by who takes it for a leftover, while its server runs.

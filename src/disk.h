@@ -1,8 +1,9 @@
 /* disk: the one table of file operations. The log, checkpoints, backups and recovery touch files through it alone, so that a
  * test can put another disk in its place: one that fails, and one that loses power.
  *
- * A disk is one directory; names are those of files in it. Operations answer 0 or more, or a negative errno. They are
- * synchronous, and safe to be called from several threads for different files. */
+ * A disk is one directory; names are those of files in it, and of directories, each of which is a disk of its own when it is open.
+ * Operations answer 0 or more, or a negative errno. They are synchronous, and safe to be called from several threads for different
+ * files. */
 #ifndef TXKV_DISK_H
 #define TXKV_DISK_H
 
@@ -11,7 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define DISK_NAME_MAX 64 /* bytes of a name, its NUL included */
+#define DISK_NAME_MAX 80 /* bytes of a name, its NUL included */
 
 enum disk_open {
     DISK_READ,         /* a file that exists */
@@ -43,6 +44,15 @@ struct disk_ops {
     int (*remove)(struct disk *d, const char *name);
     int (*sync_names)(struct disk *d); /* names made, changed and removed are on disk */
     int (*list)(struct disk *d, void (*visit)(void *arg, const char *name), void *arg); /* regular files, in no order */
+    int (*make_dir)(struct disk *d, const char *name); /* for its owner alone; -EEXIST where that name is taken */
+    /* Takes a directory for this process alone, until it is closed or the process ends. -EWOULDBLOCK: another one has it, or looks
+     * whether it is taken. -ENOENT: also where it has lost its name meanwhile. 1: directories cannot be locked here, so others may
+     * have it too. */
+    int (*open_dir)(struct disk *d, const char *name, struct disk **dir);
+    void (*close_dir)(struct disk *dir);
+    int (*rename_dir)(struct disk *d, const char *from, const char *to); /* -EEXIST where something stands at `to` */
+    int (*remove_dir)(struct disk *d, const char *name); /* an empty one */
+    int (*list_dirs)(struct disk *d, void (*visit)(void *arg, const char *name), void *arg); /* directories, in no order */
 };
 
 /* Writes all of it, in as many operations as it takes; an interrupted one is repeated. 0 or a negative errno. */

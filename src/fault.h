@@ -32,6 +32,7 @@
     X(chain_not_checked, "a record is believed wherever it stands")                                                    \
     X(checkpoint_blurred, "a checkpoint holds what each key has when its turn comes")                                  \
     X(backup_named_early, "a backup has its name before it is whole")                                                  \
+    X(backup_name_not_synced, "the directory of all backups is not synced after one got its name")                      \
     X(segment_deleted_early, "segments of the log go although the older checkpoint needs them")                        \
     X(sync_tried_again, "a sync that failed is tried again, and believed")                                             \
     X(looked_at_once, "txkv-check takes what it finds beside a server for what stays")                                 \

@@ -1,13 +1,9 @@
 #include "keeper.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "err.h"
 #include "fault.h"
@@ -17,109 +13,27 @@
 #define AGAIN_AFTER_MS 60000 /* a checkpoint for the log's growth that has failed */
 #define CHECKPOINTS_KEPT 2
 
-/* --- backups: a directory with a checkpoint in it. It has a name of its own until it is whole --- */
+/* --- the thread --- */
 
-static void backup_paths(const struct keeper *k, char *partial, char *final, size_t size)
+/* Where it goes. The directory of all backups is made with the first one. */
+static int open_target(struct keeper *k, struct disk **target)
 {
-    snprintf(partial, size, "%s/.%s.partial", k->options->backup_dir, k->errand->name);
-    snprintf(final, size, "%s/%s", k->options->backup_dir, k->errand->name);
-    if (FAULT(backup_named_early)) {
-        snprintf(partial, size, "%s", final);
+    if (!k->for_backup) {
+        *target = &k->data->disk;
+        return 0;
     }
-}
-
-static void find_checkpoint(void *arg, const char *name)
-{
-    char *found = arg;
-    uint64_t seq;
-    if (checkpoint_seq(name, &seq)) {
-        snprintf(found, DISK_NAME_MAX, "%s", name);
-    }
-}
-
-/* A server that was killed may have left a whole checkpoint in a directory that had no name yet. */
-static int clear_backup(struct disk *d)
-{
-    for (;;) {
-        char name[DISK_NAME_MAX] = "";
-        int rc = d->ops->list(d, find_checkpoint, name);
-        if (rc < 0 || name[0] == '\0') {
-            return rc;
-        }
-        rc = d->ops->remove(d, name);
-        if (rc < 0) {
-            return rc;
-        }
-    }
-}
-
-/* Another server with the same --backup-dir may be at a backup of that name. One that has ended meanwhile has given its directory
- * its own name, or removed it: then what was opened is not there any more. */
-static int take_partial(const struct keeper *k, const char *partial)
-{
-    struct stat opened;
-    struct stat named;
-    if (flock(k->backup.dir, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
-        return -EEXIST;
-    }
-    if (fstat(k->backup.dir, &opened) < 0) {
-        return -errno;
-    }
-    return stat(partial, &named) == 0 && named.st_ino == opened.st_ino && named.st_dev == opened.st_dev ? 0 : -EEXIST;
-}
-
-static int open_backup(struct keeper *k)
-{
-    char partial[4200];
-    char final[4200];
-    struct stat st;
-    backup_paths(k, partial, final, sizeof(partial));
-    struct disk_dir all;
-    int rc = disk_dir_open(&all, k->options->backup_dir, true); /* where it is made, its own name is synced too */
-    disk_dir_close(&all);
-    if (rc < 0) {
-        return rc;
-    }
-    if (lstat(final, &st) == 0) {
-        return -EEXIST;
-    }
-    rc = disk_dir_open(&k->backup, partial, true);
-    rc = rc < 0 ? rc : take_partial(k, partial);
-    if (rc < 0) {
-        disk_dir_close(&k->backup); /* nothing in it is ours to remove */
-        return rc;
-    }
-    return clear_backup(&k->backup.disk);
-}
-
-static int publish_backup(struct keeper *k)
-{
-    char partial[4200];
-    char final[4200];
-    backup_paths(k, partial, final, sizeof(partial));
-    if (!FAULT(backup_named_early) && renameat2(AT_FDCWD, partial, AT_FDCWD, final, RENAME_NOREPLACE) < 0) {
-        return -errno;
-    }
-    int dir = open(k->options->backup_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = dir < 0 || fsync(dir) < 0 ? -errno : 0;
-    if (dir >= 0) {
-        close(dir);
-    }
+    int rc = disk_dir_open(&k->backups, k->options->backup_dir, true);
+    rc = rc < 0 ? rc : backup_open(&k->backup, &k->backups.disk, k->errand->name);
+    *target = k->backup.dir;
     return rc;
 }
 
-static void drop_backup(struct keeper *k)
+/* Removes what there is of it. */
+static void abandon(struct keeper *k)
 {
-    char partial[4200];
-    char final[4200];
-    char name[DISK_NAME_MAX];
-    backup_paths(k, partial, final, sizeof(partial));
-    checkpoint_name(k->seq, name);
-    k->backup.disk.ops->remove(&k->backup.disk, name);
-    rmdir(partial);
+    checkpoint_abandon(&k->file);
+    backup_drop(&k->backup);
 }
-
-/* --- the thread --- */
 
 /* Removes what nothing needs behind the newest checkpoints. It asks for no room. */
 static int trim(const struct keeper *k)
@@ -136,7 +50,7 @@ static int finish(struct keeper *k)
 {
     int rc = checkpoint_finish(&k->file);
     if (k->for_backup) {
-        return rc < 0 ? rc : publish_backup(k);
+        return rc < 0 ? rc : backup_publish(&k->backup);
     }
     k->made = rc == 0;
     return rc < 0 ? rc : trim(k);
@@ -151,9 +65,9 @@ static void write_part(void *arg)
         return;
     }
     if (k->first) {
-        struct disk *d = k->for_backup ? &k->backup.disk : &k->data->disk;
-        k->rc = k->for_backup ? open_backup(k) : 0;
-        k->rc = k->rc < 0 ? k->rc : checkpoint_begin(&k->file, d, k->id, k->seq, k->unix_time);
+        struct disk *target;
+        k->rc = open_target(k, &target);
+        k->rc = k->rc < 0 ? k->rc : checkpoint_begin(&k->file, target, k->id, k->seq, k->unix_time);
         k->first = false;
     }
     if (k->rc == 0 && buf_len(&k->part) > 0) {
@@ -163,7 +77,7 @@ static void write_part(void *arg)
         k->rc = finish(k);
     }
     if (k->rc < 0) {
-        checkpoint_abandon(&k->file); /* here, as it may be large */
+        abandon(k); /* here, as it may be large */
     }
 }
 
@@ -203,7 +117,7 @@ static void end_errand(struct keeper *k, int rc)
 static void end(struct keeper *k, int rc)
 {
     if (rc < 0) {
-        checkpoint_abandon(&k->file);
+        abandon(k);
         k->again_at = uv_now(k->worker.done.loop) + AGAIN_AFTER_MS;
         if (rc != -ECANCELED && rc != -EEXIST) {
             fprintf(stderr, "txkv-server: %s: %s\n", failure(k), strerror(-rc));
@@ -216,12 +130,7 @@ static void end(struct keeper *k, int rc)
         k->checkpointed = k->seq;
         k->committer->log_bytes -= k->log_bytes;
     }
-    if (k->for_backup) {
-        if (rc < 0 && k->backup.dir >= 0) {
-            drop_backup(k);
-        }
-        disk_dir_close(&k->backup);
-    }
+    disk_dir_close(&k->backups);
     if (k->state != KEEPER_TRIMMING) {
         store_walk_end(&k->engine->store);
     }
@@ -245,7 +154,7 @@ static void begin(struct keeper *k, struct errand *errand)
     k->for_backup = errand != NULL && errand->kind == ERRAND_BACKUP;
     k->seq = k->engine->store.seq;
     k->file = (struct checkpoint){.end = {.file = -1}};
-    k->backup = (struct disk_dir){.dir = -1, .lock = -1};
+    k->backup = (struct backup){.dir = NULL};
     k->log_bytes = 0;
     if (k->committer != NULL) {
         k->log_bytes = k->committer->log_bytes;
@@ -370,6 +279,7 @@ bool keeper_pump(struct keeper *k)
 int keeper_start(struct keeper *k, uv_loop_t *loop)
 {
     k->file.end.file = -1;
+    k->backups = (struct disk_dir){.dir = -1, .lock = -1};
     buf_init(&k->part);
     int rc = worker_init(&k->worker, loop, WORKER_BACKGROUND, write_part, on_part, k);
     if (rc < 0) {

@@ -8,6 +8,7 @@
 #ifndef TXKV_KEEPER_H
 #define TXKV_KEEPER_H
 
+#include "backup.h"
 #include "checkpoint.h"
 #include "committer.h"
 
@@ -29,8 +30,9 @@ struct keeper {
     uint64_t again_at;           /* loop time in ms before which none is begun for the log's growth, after one has failed */
     unsigned pressed;            /* checkpoints begun because the disk was full, since it is */
     struct worker worker;
-    struct disk_dir backup;      /* the directory being made for a backup */
-    struct checkpoint file;      /* the thread's while it is busy, like all below */
+    struct disk_dir backups;     /* the directory of all backups, while one is made; the thread's while it is busy, like all below */
+    struct backup backup;
+    struct checkpoint file;
     struct buf part;
     bool first;                  /* part of the file */
     bool last;

@@ -4,6 +4,7 @@
 #ifndef TXKV_SESSION_H
 #define TXKV_SESSION_H
 
+#include "backup.h"
 #include "command.h"
 #include "multi.h"
 #include "secret.h"
@@ -18,11 +19,9 @@ struct session_limits {
 /* Work that a command asks for and whoever runs the engine does, at leisure: the session waits meanwhile. */
 enum errand_kind { ERRAND_CHECKPOINT, ERRAND_BACKUP };
 
-#define ERRAND_NAME_MAX 64 /* bytes of a backup's name, its NUL included */
-
 struct errand {
     enum errand_kind kind;
-    char name[ERRAND_NAME_MAX]; /* of a backup */
+    char name[BACKUP_NAME_MAX]; /* of a backup */
     struct session *session;    /* who waits; NULL when it is gone */
     struct errand *next;
 };

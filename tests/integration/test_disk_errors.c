@@ -259,7 +259,7 @@ static void one_sync_for_many(void)
 /* Each name on the way to a backup is on disk when it is answered: of the directory for backups, of this one's, of what is in it. */
 static void backup_is_on_disk(void)
 {
-    static const char *const steps[] = {"backups\"", "fsync(", ".b.partial\"", "fsync(", "fdatasync(", "fsync(", "renameat2(", "fsync("};
+    static const char *const steps[] = {"backups\"", "fsync(", ".b.partial\"", "fdatasync(", "fsync(", "renameat2(", "fsync("};
     const char *const args[] = {"--backup-dir", check_path("backups"), NULL};
     struct server s;
     struct client c;

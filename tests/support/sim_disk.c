@@ -421,8 +421,19 @@ static int sim_list(struct disk *disk, void (*visit)(void *arg, const char *name
     return 0;
 }
 
-static const struct disk_ops sim_ops = {sim_open,     sim_close,  sim_read,   sim_write,      sim_sync, sim_size,
-                                        sim_truncate, sim_rename, sim_remove, sim_sync_names, sim_list};
+static const struct disk_ops sim_ops = {
+    .open = sim_open,
+    .close = sim_close,
+    .read = sim_read,
+    .write = sim_write,
+    .sync = sim_sync,
+    .size = sim_size,
+    .truncate = sim_truncate,
+    .rename = sim_rename,
+    .remove = sim_remove,
+    .sync_names = sim_sync_names,
+    .list = sim_list,
+};
 
 /* --- the disk --- */
 
