@@ -96,7 +96,61 @@ static int check_free(struct disk *all, const char *name)
     return rc < 0 ? rc : s.found ? -EEXIST : 0;
 }
 
-/* What a killed server has left of one of this name is taken over. */
+/* --- what killed servers have left --- */
+
+static bool is_leftover(const char *name)
+{
+    size_t len = strlen(name);
+    size_t around = 1 + strlen(SUFFIX);
+    return len > around && name[0] == '.' && strcmp(name + len - strlen(SUFFIX), SUFFIX) == 0 &&
+           backup_is_name(slice_of(name + 1, len - around));
+}
+
+/* The names in order of the alphabet, as some stay. */
+struct leftover {
+    const char *after;
+    char next[DISK_NAME_MAX]; /* "" for none */
+};
+
+static void find_leftover(void *arg, const char *name)
+{
+    struct leftover *l = arg;
+    if (is_leftover(name) && strcmp(name, l->after) > 0 && (l->next[0] == '\0' || strcmp(name, l->next) < 0)) {
+        snprintf(l->next, sizeof(l->next), "%s", name);
+    }
+}
+
+/* Whose server lives is locked. Where directories cannot be locked all may be so. */
+static void remove_leftover(struct disk *all, const char *name)
+{
+    struct disk *dir;
+    int rc = all->ops->open_dir(all, name, &dir);
+    if (rc < 0) {
+        return;
+    }
+    if (rc == 0 && clear(dir) == 0) {
+        all->ops->remove_dir(all, name);
+    }
+    all->ops->close_dir(dir);
+}
+
+/* What cannot be removed now may be so by the next backup. */
+static void remove_leftovers(struct disk *all)
+{
+    char after[DISK_NAME_MAX] = "";
+    for (;;) {
+        struct leftover l = {.after = after};
+        if (all->ops->list_dirs(all, find_leftover, &l) < 0 || l.next[0] == '\0') {
+            return;
+        }
+        remove_leftover(all, l.next);
+        memcpy(after, l.next, sizeof(after));
+    }
+}
+
+/* --- making one --- */
+
+/* One of this name that a killed server has left, and could not be removed, is taken over. */
 static int take(struct backup *b)
 {
     char partial[DISK_NAME_MAX];
@@ -114,7 +168,11 @@ int backup_open(struct backup *b, struct disk *all, const char *name)
     *b = (struct backup){.all = all};
     snprintf(b->name, sizeof(b->name), "%s", name);
     int rc = check_free(all, name);
-    rc = rc < 0 ? rc : take(b);
+    if (rc < 0) {
+        return rc;
+    }
+    remove_leftovers(all);
+    rc = take(b);
     if (rc < 0) {
         return rc;
     }

@@ -588,7 +588,7 @@ static void backup_that_exists(void)
     check_backup("c", 19, 20);
 }
 
-/* One that a server that was killed has left: what is in it does not get into the next one. */
+/* One that a server that was killed has left: what is in it does not get into the next one, and a backup of any name removes it. */
 static void backup_that_was_not_finished(void)
 {
     struct server s;
@@ -605,9 +605,12 @@ static void backup_that_was_not_finished(void)
     write_range(&c, 0, 10);
     client_ask(&c, "BACKUP b", "OK");
     CHECK(list("backups/b", "checkpoint-").count == 1, "the backup has an older server's checkpoint too");
+    CHECK(rename(check_path("backups/b"), check_path("backups/.b.partial")) == 0, "rename: %s", strerror(errno));
+    client_ask(&c, "BACKUP c", "OK");
+    CHECK(list("backups", "").count == 2 + 1, "what was left is there still");
     client_close(&c);
     server_stop(&s);
-    check_backup("b", 9, 10);
+    check_backup("c", 9, 10);
 }
 
 /* Two servers with one --backup-dir and one name: who comes second must not write into, or remove, what the first is writing. */
@@ -623,6 +626,7 @@ static void backup_of_another_server(void)
     int file = open(check_path("backups/.b.partial/checkpoint-000000000000000a"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     CHECK(other >= 0 && file >= 0 && flock(other, LOCK_EX) == 0, "the other server's: %s", strerror(errno));
     client_ask_start(&c, "BACKUP b", "ERR DISK there is a backup of that name");
+    client_ask(&c, "BACKUP c", "OK");
     CHECK(list("backups/.b.partial", "").count == 3, "the other server's backup was touched");
     close(file);
     close(other); /* it was killed */
