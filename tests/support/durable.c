@@ -418,21 +418,35 @@ bool durable_commit(struct durable *d)
 
 /* --- checkpoints --- */
 
-void durable_checkpoint_begin(struct durable *d)
+static void begin(struct durable *d, struct disk *backups)
 {
     d->checkpointing = true;
+    d->backups = backups;
+    d->backup = (struct backup){.dir = NULL};
     d->walked = false;
     d->begun = false;
     d->file = (struct checkpoint){.end = {.file = -1}, .seq = d->store.seq};
     store_walk_begin(&d->store);
 }
 
+void durable_checkpoint_begin(struct durable *d)
+{
+    begin(d, NULL);
+}
+
+void durable_backup_begin(struct durable *d, struct disk *backups, const char *name)
+{
+    begin(d, backups);
+    d->backup_name = name;
+}
+
 static int end_checkpoint(struct durable *d, int rc)
 {
     if (rc < 0) {
         checkpoint_abandon(&d->file);
+        backup_drop(&d->backup);
         d->failures[d->disk->label]++;
-    } else {
+    } else if (d->backups == NULL) {
         d->checkpointed = d->file.seq;
         d->checkpoints++;
     }
@@ -442,13 +456,20 @@ static int end_checkpoint(struct durable *d, int rc)
     return rc;
 }
 
+static int begin_file(struct durable *d)
+{
+    int rc = d->backups == NULL ? 0 : backup_open(&d->backup, d->backups, d->backup_name);
+    struct disk *target = d->backups == NULL ? &d->disk->disk : d->backup.dir;
+    return rc < 0 ? rc : checkpoint_begin(&d->file, target, d->log.id, d->file.seq, TIME);
+}
+
 static int write_part(struct durable *d)
 {
     int rc = 0;
-    d->disk->label = DURABLE_CHECKPOINT;
+    d->disk->label = d->backups == NULL ? DURABLE_CHECKPOINT : DURABLE_BACKUP;
     if (!d->begun) {
         d->begun = true;
-        rc = checkpoint_begin(&d->file, &d->disk->disk, d->log.id, d->file.seq, TIME);
+        rc = begin_file(d);
     }
     if (rc == 0 && buf_len(&d->rest) > 0) {
         rc = checkpoint_write(&d->file, buf_head(&d->rest), buf_len(&d->rest));
@@ -463,8 +484,8 @@ static int finish(struct durable *d)
     uint64_t segment = d->log.number;
     int rc = write_part(d);
     rc = rc < 0 ? rc : checkpoint_finish(&d->file);
-    if (rc < 0) {
-        return rc;
+    if (rc < 0 || d->backups != NULL) {
+        return rc < 0 ? rc : backup_publish(&d->backup);
     }
     d->disk->label = DURABLE_TRIM;
     rc = checkpoint_trim(&d->disk->disk, 2, &oldest);
@@ -502,16 +523,27 @@ void durable_checkpoint_step(struct durable *d)
     }
 }
 
-int durable_checkpoint(struct durable *d)
+static int go_to_the_end(struct durable *d)
 {
     int rc = 0;
-    if (!d->checkpointing) {
-        durable_checkpoint_begin(d);
-    }
     while (rc == 0 && !d->stopped) {
         rc = go_on(d);
     }
     return d->stopped ? -EIO : end_checkpoint(d, rc < 0 ? rc : 0);
+}
+
+int durable_checkpoint(struct durable *d)
+{
+    if (!d->checkpointing) {
+        durable_checkpoint_begin(d);
+    }
+    return go_to_the_end(d);
+}
+
+int durable_backup(struct durable *d, struct disk *backups, const char *name)
+{
+    durable_backup_begin(d, backups, name);
+    return go_to_the_end(d);
 }
 
 /* --- any step --- */

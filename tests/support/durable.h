@@ -4,6 +4,7 @@
 #ifndef TXKV_SUPPORT_DURABLE_H
 #define TXKV_SUPPORT_DURABLE_H
 
+#include "backup.h"
 #include "checkpoint.h"
 #include "journal.h"
 #include "log.h"
@@ -20,6 +21,7 @@ enum durable_label {
     DURABLE_MAKE,       /* a segment ahead, the first one too */
     DURABLE_CHECKPOINT, /* up to its name */
     DURABLE_TRIM,       /* what it makes superfluous */
+    DURABLE_BACKUP,     /* on the disk of the backups, but for the log */
     DURABLE_LABELS,
 };
 
@@ -49,6 +51,9 @@ struct durable {
     bool walked; /* all of the walk is in `file` or in `rest` */
     bool begun;  /* `file` has been */
     struct checkpoint file;
+    struct disk *backups; /* borrowed: where the backup goes that is being made; NULL: it is a checkpoint */
+    const char *backup_name; /* borrowed */
+    struct backup backup;
     struct buf rest;                   /* of the walk, its end: written when the log is far enough */
     uint64_t checkpointed;             /* newest commit of a checkpoint of this life */
     unsigned checkpoints;              /* made by it */
@@ -88,6 +93,10 @@ void durable_make(struct durable *d);
 void durable_checkpoint_begin(struct durable *d);
 void durable_checkpoint_step(struct durable *d);
 int durable_checkpoint(struct durable *d);
+
+/* The same for a backup, in the directory of all backups. durable_checkpoint_step goes on with it. */
+void durable_backup_begin(struct durable *d, struct disk *backups, const char *name);
+int durable_backup(struct durable *d, struct disk *backups, const char *name);
 
 /* One step of any kind; false where it can go no further. */
 bool durable_step(struct durable *d);

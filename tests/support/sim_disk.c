@@ -73,6 +73,10 @@ static void file_free(struct sim_file *f)
     free(f->changes);
     bytes_free(&f->now);
     bytes_free(&f->durable);
+    if (f->dir != NULL) {
+        sim_disk_deinit(f->dir);
+        free(f->dir);
+    }
     *f = (struct sim_file){0};
 }
 
@@ -87,6 +91,14 @@ static size_t file_new(struct sim_disk *d)
     d->files = must(realloc(d->files, (d->file_count + 1) * sizeof(*d->files)));
     d->files[d->file_count] = (struct sim_file){.used = true};
     return d->file_count++;
+}
+
+static struct sim_disk *dir_new(struct sim_disk *above)
+{
+    struct sim_disk *dir = must(malloc(sizeof(*dir)));
+    sim_disk_init(dir);
+    dir->above = above;
+    return dir;
 }
 
 static struct sim_change *file_change(struct sim_file *f)
@@ -170,7 +182,7 @@ static void change_names(struct sim_disk *d, const char *from, const char *to, s
 static void free_unnamed(struct sim_disk *d)
 {
     for (size_t i = 0; i < d->file_count; i++) {
-        bool wanted = false;
+        bool wanted = d->files[i].dir != NULL && d->files[i].dir->open;
         for (size_t n = 0; n < d->now.count; n++) {
             wanted = wanted || d->now.list[n].file == i;
         }
@@ -185,9 +197,18 @@ static void free_unnamed(struct sim_disk *d)
 
 /* --- operations --- */
 
-/* Whether this operation is to fail. */
-static bool fails(struct sim_disk *d, enum sim_op op)
+static struct sim_disk *outermost(struct sim_disk *d)
 {
+    while (d->above != NULL) {
+        d = d->above;
+    }
+    return d;
+}
+
+/* Whether this operation is to fail. */
+static bool fails(struct sim_disk *dir, enum sim_op op)
+{
+    struct sim_disk *d = outermost(dir);
     const struct sim_plan *p = &d->plan;
     if (p->only != 0 && p->only != d->label) {
         return false;
@@ -205,13 +226,19 @@ static bool fails(struct sim_disk *d, enum sim_op op)
     return true;
 }
 
-static int failure(const struct sim_disk *d)
+static enum sim_failure how(struct sim_disk *d)
 {
-    return d->plan.how == SIM_ENOSPC ? -ENOSPC : d->plan.how == SIM_EINTR ? -EINTR : -EIO;
+    return outermost(d)->plan.how;
 }
 
-static void changed(struct sim_disk *d)
+static int failure(struct sim_disk *d)
 {
+    return how(d) == SIM_ENOSPC ? -ENOSPC : how(d) == SIM_EINTR ? -EINTR : -EIO;
+}
+
+static void changed(struct sim_disk *dir)
+{
+    struct sim_disk *d = outermost(dir);
     if (d->changed != NULL) {
         d->changed(d, d->arg);
     }
@@ -231,15 +258,18 @@ static struct sim_file *file_of(struct sim_disk *d, int file)
     return &d->files[d->handles[file] - 1];
 }
 
-static int sim_open(struct disk *disk, const char *name, enum disk_open how)
+static int sim_open(struct disk *disk, const char *name, enum disk_open mode)
 {
     struct sim_disk *d = sim_of(disk);
     if (fails(d, SIM_OPEN)) {
         return failure(d);
     }
     const struct sim_name *at = names_find(&d->now, name);
-    if ((at == NULL) == (how != DISK_CREATE)) {
+    if ((at == NULL) == (mode != DISK_CREATE)) {
         return at == NULL ? -ENOENT : -EEXIST;
+    }
+    if (at != NULL && d->files[at->file].dir != NULL) {
+        return -EISDIR;
     }
     int handle = 0;
     while (handle < SIM_HANDLES && d->handles[handle] != 0) {
@@ -272,7 +302,7 @@ static ssize_t sim_read(struct disk *disk, int file, void *bytes, size_t size, u
     struct sim_disk *d = sim_of(disk);
     const struct sim_file *f = file_of(d, file);
     bool is_short = fails(d, SIM_READ);
-    if (is_short && d->plan.how != SIM_SHORT) {
+    if (is_short && how(d) != SIM_SHORT) {
         return failure(d);
     }
     size_t left = at < f->now.size ? f->now.size - at : 0;
@@ -290,7 +320,7 @@ static ssize_t sim_write(struct disk *disk, int file, const void *bytes, size_t 
     struct sim_disk *d = sim_of(disk);
     struct sim_file *f = file_of(d, file);
     bool failed = fails(d, SIM_WRITE);
-    if (failed && d->plan.how == SIM_EINTR) {
+    if (failed && how(d) == SIM_EINTR) {
         return -EINTR;
     }
     size_t done = failed ? (size + 1) / 2 : size;
@@ -299,7 +329,7 @@ static ssize_t sim_write(struct disk *disk, int file, const void *bytes, size_t 
     bytes_write(&c->bytes, bytes, done, 0);
     apply(&f->now, c);
     changed(d);
-    return failed && d->plan.how != SIM_SHORT ? failure(d) : (ssize_t)done;
+    return failed && how(d) != SIM_SHORT ? failure(d) : (ssize_t)done;
 }
 
 static bool overlap(const struct sim_change *a, const struct sim_change *b)
@@ -373,8 +403,8 @@ static int sim_rename(struct disk *disk, const char *from, const char *to)
         return failure(d);
     }
     const struct sim_name *at = names_find(&d->now, from);
-    if (at == NULL) {
-        return -ENOENT;
+    if (at == NULL || d->files[at->file].dir != NULL) {
+        return at == NULL ? -ENOENT : -EISDIR;
     }
     change_names(d, from, to, at->file);
     changed(d);
@@ -388,8 +418,8 @@ static int sim_remove(struct disk *disk, const char *name)
         return failure(d);
     }
     const struct sim_name *at = names_find(&d->now, name);
-    if (at == NULL) {
-        return -ENOENT;
+    if (at == NULL || d->files[at->file].dir != NULL) {
+        return at == NULL ? -ENOENT : -EISDIR;
     }
     change_names(d, name, "", at->file);
     changed(d);
@@ -409,15 +439,98 @@ static int sim_sync_names(struct disk *disk)
     return 0;
 }
 
-static int sim_list(struct disk *disk, void (*visit)(void *arg, const char *name), void *arg)
+static int list(struct sim_disk *d, bool dirs, void (*visit)(void *arg, const char *name), void *arg)
 {
-    struct sim_disk *d = sim_of(disk);
-    if (fails(d, SIM_LIST)) {
+    if (fails(d, dirs ? SIM_LIST_DIRS : SIM_LIST)) {
         return failure(d);
     }
     for (size_t i = 0; i < d->now.count; i++) {
-        visit(arg, d->now.list[i].name);
+        if ((d->files[d->now.list[i].file].dir != NULL) == dirs) {
+            visit(arg, d->now.list[i].name);
+        }
     }
+    return 0;
+}
+
+static int sim_list(struct disk *disk, void (*visit)(void *arg, const char *name), void *arg)
+{
+    return list(sim_of(disk), false, visit, arg);
+}
+
+/* --- operations on directories --- */
+
+static int sim_list_dirs(struct disk *disk, void (*visit)(void *arg, const char *name), void *arg)
+{
+    return list(sim_of(disk), true, visit, arg);
+}
+
+static int sim_make_dir(struct disk *disk, const char *name)
+{
+    struct sim_disk *d = sim_of(disk);
+    if (fails(d, SIM_MAKE_DIR)) {
+        return failure(d);
+    }
+    if (names_find(&d->now, name) != NULL) {
+        return -EEXIST;
+    }
+    size_t file = file_new(d);
+    d->files[file].dir = dir_new(d);
+    change_names(d, "", name, file);
+    changed(d);
+    return 0;
+}
+
+static int sim_open_dir(struct disk *disk, const char *name, struct disk **dir)
+{
+    struct sim_disk *d = sim_of(disk);
+    if (fails(d, SIM_OPEN_DIR)) {
+        return failure(d);
+    }
+    struct sim_disk *at = sim_disk_dir(d, name);
+    if (at == NULL) {
+        return names_find(&d->now, name) == NULL ? -ENOENT : -ENOTDIR;
+    }
+    if (at->open || at->held) {
+        return -EWOULDBLOCK;
+    }
+    at->open = true;
+    *dir = &at->disk;
+    return 0;
+}
+
+static void sim_close_dir(struct disk *dir)
+{
+    sim_of(dir)->open = false;
+}
+
+static int sim_rename_dir(struct disk *disk, const char *from, const char *to)
+{
+    struct sim_disk *d = sim_of(disk);
+    if (fails(d, SIM_RENAME_DIR)) {
+        return failure(d);
+    }
+    const struct sim_name *at = names_find(&d->now, from);
+    if (names_find(&d->now, to) != NULL || at == NULL || d->files[at->file].dir == NULL) {
+        return names_find(&d->now, to) != NULL ? -EEXIST : -ENOENT;
+    }
+    change_names(d, from, to, at->file);
+    changed(d);
+    return 0;
+}
+
+static int sim_remove_dir(struct disk *disk, const char *name)
+{
+    struct sim_disk *d = sim_of(disk);
+    if (fails(d, SIM_REMOVE_DIR)) {
+        return failure(d);
+    }
+    const struct sim_name *at = names_find(&d->now, name);
+    const struct sim_disk *dir = at == NULL ? NULL : d->files[at->file].dir;
+    if (at == NULL || dir == NULL || dir->now.count > 0) {
+        return dir == NULL ? -ENOENT : -ENOTEMPTY;
+    }
+    change_names(d, name, "", at->file);
+    changed(d);
     return 0;
 }
 
@@ -433,6 +546,12 @@ static const struct disk_ops sim_ops = {
     .remove = sim_remove,
     .sync_names = sim_sync_names,
     .list = sim_list,
+    .make_dir = sim_make_dir,
+    .open_dir = sim_open_dir,
+    .close_dir = sim_close_dir,
+    .rename_dir = sim_rename_dir,
+    .remove_dir = sim_remove_dir,
+    .list_dirs = sim_list_dirs,
 };
 
 /* --- the disk --- */
@@ -457,12 +576,24 @@ void sim_disk_deinit(struct sim_disk *d)
 void sim_disk_kill(struct sim_disk *d)
 {
     memset(d->handles, 0, sizeof(d->handles));
+    d->open = false;
+    for (size_t i = 0; i < d->file_count; i++) {
+        if (d->files[i].dir != NULL) {
+            sim_disk_kill(d->files[i].dir);
+        }
+    }
+}
+
+struct sim_disk *sim_disk_dir(const struct sim_disk *d, const char *name)
+{
+    const struct sim_name *at = names_find(&d->now, name);
+    return at == NULL ? NULL : d->files[at->file].dir;
 }
 
 bool sim_disk_is_settled(const struct sim_disk *d)
 {
     for (size_t i = 0; i < d->file_count; i++) {
-        if (d->files[i].count > 0) {
+        if (d->files[i].count > 0 || (d->files[i].dir != NULL && !sim_disk_is_settled(d->files[i].dir))) {
             return false;
         }
     }
@@ -558,6 +689,12 @@ void sim_disk_lose_power(struct sim_disk *to, const struct sim_disk *from, struc
     for (size_t i = 0; i < names.count; i++) {
         const struct sim_file *f = &from->files[names.list[i].file];
         struct sim_file *copy = put(to, names.list[i].name);
+        if (f->dir != NULL) {
+            copy->dir = dir_new(to);
+            sim_disk_lose_power(copy->dir, f->dir, rng, draw);
+            copy->dir->above = to;
+            continue;
+        }
         bytes_write(&copy->durable, f->durable.data, f->durable.size, 0);
         lose_changes(&l, &copy->durable, f);
         bytes_write(&copy->now, copy->durable.data, copy->durable.size, 0);
@@ -603,8 +740,14 @@ uint64_t sim_disk_digest(const struct sim_disk *d)
     uint64_t sum = 0;
     for (size_t i = 0; i < d->now.count; i++) {
         const struct sim_name *n = &d->now.list[i];
+        const struct sim_disk *dir = d->files[n->file].dir;
         const struct sim_bytes *b = &d->files[n->file].now;
         uint64_t name = XXH3_64bits(n->name, strlen(n->name));
+        if (dir != NULL) {
+            uint64_t inner = sim_disk_digest(dir);
+            sum += XXH3_64bits_withSeed(&inner, sizeof(inner), name);
+            continue;
+        }
         sum += b->size > 0 ? XXH3_64bits_withSeed(b->data, b->size, name) : name;
     }
     return sum;

@@ -9,7 +9,10 @@
  * was, alone of all others; a rename is one change.
  *
  * A sync that failed leaves its changes as they are to be seen, and no later sync writes them: what Linux does with pages that
- * could not be written. Only writing the bytes anew makes them durable. */
+ * could not be written. Only writing the bytes anew makes them durable.
+ *
+ * A directory in it is a sim_disk of its own, whose names and files are lost, or not, by themselves; the plan, the hook and the
+ * numbers of operations are those of the outermost one. */
 #ifndef TXKV_SUPPORT_SIM_DISK_H
 #define TXKV_SUPPORT_SIM_DISK_H
 
@@ -28,6 +31,11 @@ enum sim_op {
     SIM_REMOVE,
     SIM_SYNC_NAMES,
     SIM_LIST,
+    SIM_MAKE_DIR,
+    SIM_OPEN_DIR,
+    SIM_RENAME_DIR,
+    SIM_REMOVE_DIR,
+    SIM_LIST_DIRS,
 };
 
 /* How an operation fails. SHORT: a read or write does half of it. EINTR: it has done nothing, and may be tried again. */
@@ -56,6 +64,7 @@ struct sim_change {
 
 struct sim_file {
     bool used;
+    struct sim_disk *dir; /* owned: it is a directory, and all below is not used; NULL: it is a file */
     struct sim_bytes now;
     struct sim_bytes durable;
     struct sim_change *changes; /* in order */
@@ -85,6 +94,9 @@ struct sim_name_change {
 
 struct sim_disk {
     struct disk disk; /* first */
+    struct sim_disk *above; /* whose directory it is; NULL: it is the outermost one */
+    bool open;              /* a directory: the program has it */
+    bool held;              /* a directory: another program has it, as a test may say */
     struct sim_file *files;
     size_t file_count;
     struct sim_names now;
@@ -113,10 +125,13 @@ void sim_disk_kill(struct sim_disk *d);
  * others are drawn from rng. */
 void sim_disk_lose_power(struct sim_disk *to, const struct sim_disk *from, struct rng *rng, unsigned draw);
 
+/* A directory in it, to look at and to change; NULL where there is none. Valid until the next operation. */
+struct sim_disk *sim_disk_dir(const struct sim_disk *d, const char *name);
+
 /* Whether a loss of power would lose anything now. */
 bool sim_disk_is_settled(const struct sim_disk *d);
 
-/* Makes `to` (not initialized) a copy of all files as they are to be seen on any disk; all of it is durable. */
+/* Makes `to` (not initialized) a copy of all files, not of directories, as they are to be seen on any disk; all of it is durable. */
 void sim_disk_copy(struct sim_disk *to, struct disk *from);
 
 /* The same files with the same bytes have the same number. */
