@@ -118,7 +118,7 @@ static void end(struct keeper *k, int rc)
 {
     if (rc < 0) {
         abandon(k);
-        k->again_at = uv_now(k->worker.done.loop) + AGAIN_AFTER_MS;
+        k->again_at = k->for_backup ? k->again_at : uv_now(k->worker.done.loop) + AGAIN_AFTER_MS;
         if (rc != -ECANCELED && rc != -EEXIST) {
             fprintf(stderr, "txkv-server: %s: %s\n", failure(k), strerror(-rc));
         }
@@ -205,12 +205,13 @@ static bool is_due(struct keeper *k)
     return k->committer->log_bytes >= k->options->checkpoint_log_bytes || is_pressed(k);
 }
 
-/* Begins what is wanted. */
+/* Begins what is wanted. Behind a backup what the log wants has its turn: a client may ask for backups without end. */
 static void look_for_work(struct keeper *k)
 {
-    struct errand *errand = engine_take_errand(k->engine);
+    bool is_logs_turn = k->for_backup && is_due(k);
+    struct errand *errand = is_logs_turn ? NULL : engine_take_errand(k->engine);
     bool is_backup = errand != NULL && errand->kind == ERRAND_BACKUP;
-    if (errand == NULL && !is_due(k)) {
+    if (errand == NULL && !is_logs_turn && !is_due(k)) {
         return;
     }
     if (!is_backup && k->engine->store.seq == k->checkpointed) {

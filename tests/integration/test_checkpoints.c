@@ -636,6 +636,51 @@ static void backup_of_another_server(void)
     check_backup("b", 9, 10);
 }
 
+#define ASKING 4
+
+struct refused {
+    struct client asking[ASKING];
+    struct files before;
+};
+
+static void ask_for_refusals(struct refused *r, int times)
+{
+    for (int i = 0; i < times * ASKING; i++) {
+        client_sendf(&r->asking[i % ASKING], "BACKUP b\r\n");
+    }
+}
+
+static bool has_newer_all_the_same(void *arg)
+{
+    struct refused *r = arg;
+    ask_for_refusals(r, 50);
+    return has_newer(&r->before);
+}
+
+/* Clients that ask for them without end keep the log from no checkpoint. */
+static void backups_that_are_refused(void)
+{
+    struct server s;
+    struct client writer;
+    struct refused r;
+    server_start_on(&s, "data", GROWTH, SMALL, "--backup-dir", check_path("backups"), NULL);
+    client_open(&writer, &s);
+    client_ask(&writer, "BACKUP b", "OK");
+    client_ask_start(&writer, "BACKUP b", "ERR DISK there is a backup of that name");
+    r.before = list("data", "checkpoint-");
+    for (int i = 0; i < ASKING; i++) {
+        client_open(&r.asking[i], &s);
+    }
+    ask_for_refusals(&r, 500);
+    write_range(&writer, 0, 100);
+    check_until(has_newer_all_the_same, &r, PROMPT_MS, "the growth of the log makes a checkpoint");
+    for (int i = 0; i < ASKING; i++) {
+        client_reset(&r.asking[i]);
+    }
+    client_close(&writer);
+    server_stop(&s);
+}
+
 static void backup_to_nowhere(void)
 {
     struct server s;
@@ -673,6 +718,7 @@ static const struct check checks[] = {
     {"backup that exists", backup_that_exists},
     {"backup that was not finished", backup_that_was_not_finished},
     {"backup of another server", backup_of_another_server},
+    {"backups that are refused", backups_that_are_refused},
     {"backup to nowhere", backup_to_nowhere},
 };
 
