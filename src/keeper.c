@@ -59,12 +59,12 @@ static int finish(struct keeper *k)
 static void write_part(void *arg)
 {
     struct keeper *k = arg;
-    k->rc = 0;
+    k->rc = k->spoiled ? -ENOMEM : 0;
     if (k->made) {
         k->rc = trim(k);
         return;
     }
-    if (k->first) {
+    if (k->rc == 0 && k->first) {
         struct disk *target;
         k->rc = open_target(k, &target);
         k->rc = k->rc < 0 ? k->rc : checkpoint_begin(&k->file, target, k->id, k->seq, k->unix_time);
@@ -163,6 +163,7 @@ static void begin(struct keeper *k, struct errand *errand)
     k->first = true;
     k->last = false;
     k->made = false;
+    k->spoiled = false;
     k->unix_time = (uint64_t)time(NULL);
     store_walk_begin(&k->engine->store);
     k->state = KEEPER_WALKING;
@@ -233,15 +234,16 @@ static void hand_over(struct keeper *k, bool last)
 static bool walk_on(struct keeper *k)
 {
     struct walk *w = &k->engine->store.walk;
-    if (buf_len(&w->out) < OUT_BYTES_MAX && !store_walk_step(&k->engine->store, WALK_STEP_BYTES)) {
-        k->state = KEEPER_SETTLING;
-    }
+    bool more = buf_len(&w->out) >= OUT_BYTES_MAX || store_walk_step(&k->engine->store, WALK_STEP_BYTES);
     if (w->failed) {
-        if (k->worker.busy) {
-            return false; /* comes again when the thread is done */
+        if (!k->worker.busy) {
+            k->spoiled = true;
+            worker_start(&k->worker); /* removes it, which may be large */
         }
-        end(k, -ENOMEM);
         return false;
+    }
+    if (!more) {
+        k->state = KEEPER_SETTLING;
     }
     if (!k->worker.busy && buf_len(&w->out) >= PART_BYTES && k->state == KEEPER_WALKING) {
         hand_over(k, false);

@@ -37,6 +37,7 @@ struct keeper {
     bool first;                  /* part of the file */
     bool last;
     bool made;                   /* the checkpoint is there; what it makes needless is left to be removed */
+    bool spoiled;                /* memory ran out: it will not be whole */
     uint64_t unix_time;
     uint64_t segment;            /* being written by the log; those before may go */
     int rc;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -681,6 +682,52 @@ static void backups_that_are_refused(void)
     server_stop(&s);
 }
 
+static void limit_memory(const struct server *s, size_t bytes)
+{
+    const struct rlimit space = {bytes, RLIM_INFINITY};
+    CHECK(prlimit(s->pid, RLIMIT_AS, &space, NULL) == 0, "prlimit: %s", strerror(errno));
+}
+
+/* While the thread is stopped in the middle of whatever it does, the loop walks as far as its memory goes. */
+static bool back_up_with(const struct server *s, struct client *c, const char *name, size_t more)
+{
+    struct frozen frozen;
+    size_t len;
+    server_freeze(s, &frozen);
+    limit_memory(s, server_memory(s, "VmSize") + more);
+    client_sendf(c, "BACKUP %s\r\n", name);
+    client_wait_delivered(c);
+    server_wait_idle(s);
+    limit_memory(s, RLIM_INFINITY);
+    server_thaw(&frozen);
+    const char *answer = client_line(c, &len);
+    bool refused = strcmp(answer, "ERR DISK the backup could not be written: Cannot allocate memory") == 0;
+    CHECK(refused || strcmp(answer, "OK") == 0, "BACKUP was answered '%s'", answer);
+    return !refused;
+}
+
+/* Wherever memory runs out: what is not whole is no backup. */
+static void backup_without_memory(void)
+{
+    struct server s;
+    struct client c;
+    char name[16];
+    int tries = 0;
+    check_needs_plain_memory();
+    server_start_on(&s, "data", "--backup-dir", check_path("backups"), NULL);
+    client_open(&c, &s);
+    write_range(&c, 0, KEYS);
+    do {
+        CHECK(tries < 64, "no backup was made");
+        snprintf(name, sizeof(name), "b%d", tries);
+    } while (!back_up_with(&s, &c, name, (size_t)tries++ << 18));
+    CHECK(list("backups", "").count == 2 + 1, "there is more than the one that was made");
+    client_close(&c);
+    server_stop(&s);
+    check_backup(name, KEYS - 1, KEYS);
+    CHECK(tries > 1, "memory did not run out");
+}
+
 static void backup_to_nowhere(void)
 {
     struct server s;
@@ -719,6 +766,7 @@ static const struct check checks[] = {
     {"backup that was not finished", backup_that_was_not_finished},
     {"backup of another server", backup_of_another_server},
     {"backups that are refused", backups_that_are_refused},
+    {"backup without memory", backup_without_memory},
     {"backup to nowhere", backup_to_nowhere},
 };
 
