@@ -444,6 +444,8 @@ static void print_lives(const struct lives *l, uint64_t count)
     printf("%" PRIu64 " lives: %" PRIu64 " ended at a point (%" PRIu64 " of them before they listened), the others by a signal (%" PRIu64
            "); %zu COMMITs left open, %zu of them were done; %" PRIu64 " CHECKPOINTs answered\n",
            count, crashes, l->ended_at_start, l->starts_ended, l->w->opened, l->w->opened_done, l->checkpoints);
+    printf("%zu of the open ones decided by OUTCOME, %zu of them COMMITTED; %zu committed ones begun again and refused\n", l->w->outcomes_open,
+           l->w->outcomes_done, l->w->retries);
     printf("%" PRIu64 " BACKUPs answered, %" PRIu64 " whole though not answered, %" PRIu64 " cut short\n", l->backups_done, l->backups_unheard,
            l->backups_cut);
     for (int i = 0; i < CRASH_COUNT; i++) {
@@ -452,13 +454,17 @@ static void print_lives(const struct lives *l, uint64_t count)
     printf("\n");
 }
 
-/* With so many lives each point must have been come to, and backups made and cut short. */
+/* With so many lives each point must have been come to, backups made and cut short, and outcomes of each kind heard. */
 static int check_hits(const struct lives *l)
 {
     bool many = l->o->count >= 6 * CRASH_COUNT;
     int rc = many && (l->backups_done == 0 || l->backups_cut == 0) ? -1 : 0;
     if (rc < 0) {
         fprintf(stderr, "no backup was made, or none was cut short\n");
+    }
+    if (many && (l->w->outcomes_done == 0 || l->w->outcomes_done == l->w->outcomes_open || l->w->retries == 0)) {
+        fprintf(stderr, "no OUTCOME decided, or always the same one\n");
+        rc = -1;
     }
     for (int i = 0; i < CRASH_COUNT && many; i++) {
         if (l->hits[i] == 0) {

@@ -119,8 +119,10 @@ static int options_parse(struct options *o, int argc, char **argv)
 static struct script_mix options_mix(const struct options *o)
 {
     if (o->lives > 0) {
-        /* All that is written was read before, so that commits under way at the end of a life have an order of their own. */
-        return (struct script_mix){.keys = o->keys, .absences = true, .losses = true, .marks = true};
+        /* All that is written was read before, so that commits under way at the end of a life have an order of their own. IDs are
+         * remembered for ten minutes, and each checkpoint holds them: few of many lives have one. */
+        uint8_t ids_percent = o->lives > 1000 ? 10 : 50;
+        return (struct script_mix){.keys = o->keys, .absences = true, .losses = true, .marks = true, .ids_percent = ids_percent};
     }
     return (struct script_mix){
         .keys = o->keys,

@@ -121,6 +121,7 @@ static void script_end(struct script *s, const struct script_mix *mix, struct rn
     uint32_t dice = mix->losses ? rng_below(rng, 1000) : 999;
     if (mix->marks && writes(s)) {
         add(s, STEP_WRITE, mix->marker_key, 0);
+        s->named = rng_chance(rng, mix->ids_percent);
     }
     if (dice < 60) {
         add(s, STEP_ROLLBACK, 0, 0);

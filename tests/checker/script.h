@@ -39,6 +39,7 @@ struct script {
     size_t count;
     bool flushes;
     bool unheard; /* it ends with STEP_COMMIT_UNHEARD and has written the marker key before */
+    bool named;   /* it is begun with an ID */
 };
 
 struct script_mix {
@@ -49,7 +50,8 @@ struct script_mix {
     bool absences;       /* delete and flush */
     bool counts;         /* DBSIZE */
     bool losses;         /* rollbacks, errors, lost connections */
-    bool marks;          /* what writes, writes the marker key too: so its client can find out what became of it */
+    bool marks;          /* what writes, writes the marker key too, so its client can find out what became of it */
+    uint8_t ids_percent; /* of what does so has an ID */
     uint16_t idle_max;   /* 0: no idle transactions */
 };
 

@@ -54,11 +54,14 @@ static uint32_t value_parse(const char *line)
     return value != VALUE_ABSENT && strcmp(line, expected) == 0 ? value : VALUE_FOREIGN;
 }
 
-static const char *begin_text(enum tx_mode mode)
+static int begin_command(const struct client *c, char *out)
 {
-    return mode == TX_SERIALIZABLE ? "BEGIN SERIALIZABLE\r\n"
-           : mode == TX_READONLY   ? "BEGIN READONLY\r\n"
-                                   : "BEGIN\r\n";
+    enum tx_mode mode = c->script.mode;
+    int len = sprintf(out, "BEGIN%s", mode == TX_SERIALIZABLE ? " SERIALIZABLE" : mode == TX_READONLY ? " READONLY" : "");
+    if (c->script.named) {
+        len += sprintf(out + len, " ID t%" PRIu32, c->token);
+    }
+    return len + sprintf(out + len, "\r\n");
 }
 
 /* Adds to the transaction what a writing step will do, and returns the length of its command. */
@@ -126,7 +129,7 @@ static int step_command(struct workload *w, struct client *c, const struct step 
     int len;
     c->lines_wanted = step->kind == STEP_MGET ? step->count : 1;
     if (step->kind == STEP_BEGIN) {
-        len = sprintf(out, "%s", begin_text(c->script.mode));
+        len = begin_command(c, out);
     } else if (is_read(step->kind)) {
         len = read_command(c, step, out);
     } else if (is_write(step->kind)) {
@@ -254,6 +257,13 @@ static void client_lost(struct workload *w, struct client *c)
     c->state = CLIENT_LOST;
 }
 
+static void take_token(struct workload *w, struct client *c)
+{
+    c->token = c->token_again ? c->token : ++w->token_next;
+    c->token_again = false;
+    c->token_done = false;
+}
+
 static bool script_next(struct workload *w, struct client *c)
 {
     if (w->started >= w->target) {
@@ -265,6 +275,9 @@ static bool script_next(struct workload *w, struct client *c)
     w->flushing += c->script.flushes;
     w->unheard += c->script.unheard;
     w->started += c->script.mode != TX_AUTO;
+    if (c->script.named) {
+        take_token(w, c);
+    }
     c->at = 0;
     c->failed = false;
     c->marker = VALUE_ABSENT;
@@ -292,6 +305,31 @@ static void marker_poll(struct workload *w, struct client *c)
     builder_start(&c->build, c->id, TX_AUTO, w->clock);
     c->lines_wanted = 1;
     client_write(w, c, command, sprintf(command, "GET k%d\r\n", (int)c->mix.marker_key));
+}
+
+/* What became of the COMMIT that was left open. */
+static void ask_open(struct workload *w, struct client *c)
+{
+    char command[COMMAND_MAX];
+    int len = c->script.named ? sprintf(command, "OUTCOME t%" PRIu32 "\r\n", c->token) : 0;
+    builder_start(&c->build, c->id, TX_AUTO, w->clock);
+    c->lines_wanted = c->script.named ? 2 : 1;
+    client_write(w, c, command, len + sprintf(command + len, "GET k%d\r\n", (int)c->mix.marker_key));
+}
+
+/* What this server knows of the last transaction with an ID; if that has committed, it is sent again as well. */
+static void ask_again(struct workload *w, struct client *c)
+{
+    char command[COMMAND_MAX];
+    char value[VALUE_TEXT_MAX];
+    int len = sprintf(command, "OUTCOME t%" PRIu32 "\r\n", c->token);
+    c->lines_wanted = 1;
+    if (c->token_done) {
+        value_text(value, w->value_next++);
+        len += sprintf(command + len, "BEGIN ID t%" PRIu32 "\r\nSET k%d %s\r\nCOMMIT\r\n", c->token, (int)c->mix.marker_key, value);
+        c->lines_wanted += 3;
+    }
+    client_write(w, c, command, len);
 }
 
 static void send_unheard(struct workload *w, struct client *c)
@@ -412,6 +450,7 @@ static void take_commit(struct workload *w, struct client *c, char **lines)
         tx_done(w, b, TX_CONFLICT);
     } else {
         expect(w, c, lines[0], "OK");
+        c->token_done |= c->script.named;
         tx_done(w, b, TX_COMMITTED);
     }
 }
@@ -434,11 +473,33 @@ static void take_marker(struct workload *w, struct client *c, char **lines)
     }
 }
 
-/* The marker says what became of the COMMIT that the end of the server left open. */
+static bool is_committed(struct workload *w, const struct client *c, const char *outcome)
+{
+    bool committed = strcmp(outcome, "COMMITTED") == 0;
+    if (!committed && strcmp(outcome, "ABORTED") != 0 && strcmp(outcome, "UNKNOWN") != 0) {
+        fail(w, "session %" PRIu32 ": OUTCOME was answered '%.80s'", c->id, outcome);
+    }
+    return committed;
+}
+
+/* Says what became of the COMMIT that the end of the server left open. */
+static bool take_open_outcome(struct workload *w, struct client *c, const char *outcome, bool shows)
+{
+    c->token_done = is_committed(w, c, outcome);
+    if (c->token_done != shows) {
+        report_anomaly(w->report, "OUTCOME t%" PRIu32 " is %.40s, and its writes are %s", c->token, outcome, shows ? "there" : "not there");
+    }
+    w->outcomes_open++;
+    w->outcomes_done += c->token_done;
+    return c->token_done;
+}
+
+/* The outcome, or else the marker, says what became of the COMMIT that the end of the server left open. */
 static void take_open(struct workload *w, struct client *c, char **lines)
 {
-    uint32_t value = value_parse(lines[0]);
-    bool done = value == c->marker;
+    uint32_t value = value_parse(lines[c->script.named]);
+    bool shows = value == c->marker;
+    bool done = c->script.named ? take_open_outcome(w, c, lines[0], shows) : shows;
     builder_op(&c->build, OP_READ, c->mix.marker_key, value);
     c->build.tx.seq = 0;
     tx_done(w, &c->build, TX_COMMITTED);
@@ -453,6 +514,24 @@ static void take_open(struct workload *w, struct client *c, char **lines)
     c->open = false;
 }
 
+static void take_again(struct workload *w, struct client *c, char **lines)
+{
+    bool committed = is_committed(w, c, lines[0]);
+    c->asks = false;
+    c->token_again = !c->token_done;
+    if (committed != c->token_done) {
+        report_anomaly(w->report, "OUTCOME t%" PRIu32 " is %.40s, and it has %s", c->token, lines[0], c->token_done ? "committed" : "not");
+    }
+    if (!c->token_done) {
+        return;
+    }
+    w->retries++;
+    if (strncmp(lines[1], "ERR DONE", 8) != 0 || strncmp(lines[2], "ERR ", 4) != 0 || strncmp(lines[3], "ERR ", 4) != 0) {
+        report_anomaly(w->report, "t%" PRIu32 " has committed, and was begun again: '%.40s', '%.40s', '%.40s'", c->token, lines[1],
+                       lines[2], lines[3]);
+    }
+}
+
 static void take_answer(struct workload *w, struct client *c, char **lines)
 {
     const struct step *step = &c->script.steps[c->at];
@@ -462,6 +541,10 @@ static void take_answer(struct workload *w, struct client *c, char **lines)
     c->state = CLIENT_READY;
     if (c->open) {
         take_open(w, c, lines);
+        return;
+    }
+    if (c->asks) {
+        take_again(w, c, lines);
         return;
     }
     if (step->kind == STEP_COMMIT_UNHEARD) {
@@ -577,7 +660,9 @@ static bool send_round(struct workload *w)
         }
         if (c->open) {
             w->clock++;
-            marker_poll(w, c);
+            ask_open(w, c);
+        } else if (c->asks) {
+            ask_again(w, c);
         } else if (c->script.count || script_next(w, c)) {
             send_step(w, c);
         }
@@ -724,6 +809,7 @@ int workload_revive(struct workload *w, uint16_t port, uint64_t newest)
     limit_snapshots(w, newest);
     w->port = port;
     for (uint32_t i = 0; i < w->client_count && !w->broken; i++) {
+        w->clients[i].asks = w->clients[i].token != 0;
         client_connect(w, &w->clients[i]);
     }
     return w->broken ? -1 : 0;

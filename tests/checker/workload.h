@@ -7,7 +7,9 @@
  *     '--COMMIT, close, reconnect--> READY, polling the marker until the unheard commit shows
  *
  * Where the server is mortal, all are LOST when it has ended. On the next one, whoever had sent a COMMIT and did not hear of it
- * asks for its own marker first, which says whether that was done. */
+ * asks for its own marker first, which says whether that was done. If the transaction had an ID, it asks for the OUTCOME, and what that
+ * says goes into the history; the marker must agree. And everybody asks for the OUTCOME of the last transaction with an ID that it
+ * knows of: if it has committed, it is begun once more, which must be refused; if not, the next one has the same ID. */
 #ifndef TXKV_CHECKER_WORKLOAD_H
 #define TXKV_CHECKER_WORKLOAD_H
 
@@ -35,6 +37,10 @@ struct client {
     uint32_t marker;                 /* and what it wrote at the marker key; 0: none */
     bool open;                       /* the server ended meanwhile: it may be done, or not */
     bool heard_ok;                   /* and yet it had been acknowledged, its number alone was not heard */
+    uint32_t token;                  /* ID of the last transaction that had one, 0: there was none, */
+    bool token_done;                 /* it has committed, */
+    bool token_again;                /* it has not, and never will: the next transaction takes it, */
+    bool asks;                       /* and this server was not asked yet what it knows of it */
     uint64_t marker_polls;
     char in[CLIENT_INPUT_MAX];
     size_t in_len, lines_wanted;
@@ -67,6 +73,10 @@ struct workload {
     uint64_t newest_seq; /* the highest number of a commit that was acknowledged */
     size_t opened;       /* COMMITs that the end of a server left open, and those of them that were done */
     size_t opened_done;
+    uint32_t token_next;
+    size_t outcomes_open; /* OUTCOMEs that decided what became of a COMMIT that was left open, */
+    size_t outcomes_done; /* COMMITTED among them, */
+    size_t retries;       /* and transactions that were begun again, and refused, as they had committed */
     const char *broken; /* what made the run stop, or NULL */
     char broken_text[256];
     struct client clients[WORKLOAD_CLIENTS_MAX];
