@@ -203,7 +203,11 @@ static int real_make_dir(struct disk *d, const char *name)
 
 static int real_rename_dir(struct disk *d, const char *from, const char *to)
 {
-    return or_errno(renameat2(dir_of(d), from, dir_of(d), to, RENAME_NOREPLACE));
+    int rc = or_errno(renameat2(dir_of(d), from, dir_of(d), to, RENAME_NOREPLACE));
+    if (rc == -EINVAL) {
+        rc = or_errno(renameat(dir_of(d), from, dir_of(d), to)); /* over a network, say: the other one is not known there */
+    }
+    return rc == -ENOTEMPTY || rc == -ENOTDIR ? -EEXIST : rc;
 }
 
 static int real_remove_dir(struct disk *d, const char *name)

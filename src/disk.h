@@ -50,7 +50,7 @@ struct disk_ops {
      * have it too. */
     int (*open_dir)(struct disk *d, const char *name, struct disk **dir);
     void (*close_dir)(struct disk *dir);
-    int (*rename_dir)(struct disk *d, const char *from, const char *to); /* -EEXIST where something stands at `to` */
+    int (*rename_dir)(struct disk *d, const char *from, const char *to); /* -EEXIST where more than an empty directory is at `to` */
     int (*remove_dir)(struct disk *d, const char *name); /* an empty one */
     int (*list_dirs)(struct disk *d, void (*visit)(void *arg, const char *name), void *arg); /* directories, in no order */
 };

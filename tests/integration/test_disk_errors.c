@@ -357,6 +357,26 @@ static void loop_writes(void)
     CHECK(own_syncs_of("much", commit_much, false) == 0, "the loop has synced 100,000 bytes");
 }
 
+/* A file system that cannot rename to a free name alone, as one over a network. */
+static void backup_elsewhere(void)
+{
+    const char *const args[] = {"--backup-dir", check_path("backups"), NULL};
+    struct server s;
+    struct client c;
+    tracer_start(&s, "data", "inject=renameat2:error=EINVAL", "renameat2", args);
+    client_open(&c, &s);
+    client_ask(&c, "SET a 1", "OK");
+    client_ask(&c, "BACKUP b", "OK");
+    client_ask_start(&c, "BACKUP b", "ERR DISK there is a backup of that name");
+    client_close(&c);
+    server_kill(&s);
+    server_start_on(&s, "backups/b", NULL);
+    client_open(&c, &s);
+    client_ask(&c, "GET a", "1");
+    client_close(&c);
+    server_stop(&s);
+}
+
 static const struct check checks[] = {
     {"fdatasync fails", sync_fails},
     {"soak: fdatasync fails 50 times", sync_fails_50},
@@ -366,6 +386,7 @@ static const struct check checks[] = {
     {"one sync for many commits", one_sync_for_many},
     {"the loop writes for one alone", loop_writes},
     {"backup is on disk", backup_is_on_disk},
+    {"backup elsewhere", backup_elsewhere},
 };
 
 CHECK_MAIN(checks)
