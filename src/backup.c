@@ -150,15 +150,32 @@ static void remove_leftovers(struct disk *all)
 
 /* --- making one --- */
 
-/* One of this name that a killed server has left, and could not be removed, is taken over. */
+static void close_one(struct backup *b)
+{
+    b->all->ops->close_dir(b->dir);
+    b->dir = NULL;
+}
+
+/* One of this name that a killed server has left, and could not be removed, is taken over. Where directories cannot be locked its
+ * server may live. */
+static int take_once(struct backup *b, const char *partial)
+{
+    int made = b->all->ops->make_dir(b->all, partial);
+    int rc = made < 0 && made != -EEXIST ? made : b->all->ops->open_dir(b->all, partial, &b->dir);
+    if (rc > 0 && made < 0) {
+        close_one(b);
+        return -EEXIST;
+    }
+    return rc;
+}
+
 static int take(struct backup *b)
 {
     char partial[DISK_NAME_MAX];
     partial_name(b->name, partial);
     int rc = -ENOENT;
     for (int i = 0; i < TAKEN_MAX && rc == -ENOENT; i++) {
-        rc = b->all->ops->make_dir(b->all, partial);
-        rc = rc < 0 && rc != -EEXIST ? rc : b->all->ops->open_dir(b->all, partial, &b->dir);
+        rc = take_once(b, partial);
     }
     return rc == -EWOULDBLOCK || rc == -ENOENT ? -EEXIST : rc;
 }
@@ -178,8 +195,7 @@ int backup_open(struct backup *b, struct disk *all, const char *name)
     }
     rc = clear(b->dir);
     if (rc < 0) {
-        all->ops->close_dir(b->dir);
-        b->dir = NULL;
+        close_one(b);
     }
     return rc;
 }
@@ -192,8 +208,7 @@ int backup_publish(struct backup *b)
     if (rc < 0) {
         return rc;
     }
-    b->all->ops->close_dir(b->dir);
-    b->dir = NULL;
+    close_one(b);
     return FAULT(backup_name_not_synced) ? 0 : b->all->ops->sync_names(b->all);
 }
 
@@ -207,6 +222,5 @@ void backup_drop(struct backup *b)
     if (clear(b->dir) == 0) {
         b->all->ops->remove_dir(b->all, partial);
     }
-    b->all->ops->close_dir(b->dir);
-    b->dir = NULL;
+    close_one(b);
 }

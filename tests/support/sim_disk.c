@@ -490,12 +490,12 @@ static int sim_open_dir(struct disk *disk, const char *name, struct disk **dir)
     if (at == NULL) {
         return names_find(&d->now, name) == NULL ? -ENOENT : -ENOTDIR;
     }
-    if (at->open || at->held) {
+    if (!d->no_locks && (at->open || at->held)) {
         return -EWOULDBLOCK;
     }
     at->open = true;
     *dir = &at->disk;
-    return 0;
+    return d->no_locks;
 }
 
 static void sim_close_dir(struct disk *dir)

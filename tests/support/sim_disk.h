@@ -97,6 +97,7 @@ struct sim_disk {
     struct sim_disk *above; /* whose directory it is; NULL: it is the outermost one */
     bool open;              /* a directory: the program has it */
     bool held;              /* a directory: another program has it, as a test may say */
+    bool no_locks;          /* directories in it cannot be locked */
     struct sim_file *files;
     size_t file_count;
     struct sim_names now;

@@ -306,6 +306,23 @@ Test(backup, leaves_alone_what_another_server_is_at)
     scene_end(&s);
 }
 
+/* Over a network, say. */
+Test(backup, leaves_alone_what_cannot_be_locked)
+{
+    struct scene s;
+    scene_begin(&s, 3);
+    leave_two(&s);
+    s.all.no_locks = true;
+    uint64_t digest = sim_disk_digest(&s.all);
+    cr_assert_eq(durable_backup(&s.life, &s.all.disk, names[1]), -EEXIST);
+    cr_assert_eq(sim_disk_digest(&s.all), digest);
+    assert_all_closed(&s, &s.all);
+    cr_assert(try(&s, 0));
+    cr_assert_eq(s.all.now.count, 3, "what others may be at was touched");
+    assert_survives(&s, "made");
+    scene_end(&s);
+}
+
 /* Somebody has started a server on it, say. */
 Test(backup, leaves_alone_what_holds_other_things)
 {
