@@ -1,5 +1,4 @@
 /* The commands on the server that touch no keys, as the clients of Redis send them, and those of both protocols. */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -45,7 +45,7 @@ static void on_progress(void *arg, uint64_t bytes, uint64_t of_bytes)
     double rate = (double)bytes / seconds;
     double left = bytes < of_bytes ? (double)(of_bytes - bytes) / rate : 0;
     fprintf(stderr, "txkv-server: reading the data: %.0f of %.0f MiB, %" PRIu64 " keys, %.0f MiB/s, %.0f s left\n", (double)bytes / MIB,
-            (double)of_bytes / MIB, l->replay.store->keys, rate / MIB, left);
+            (double)of_bytes / MIB, replay_keys(&l->replay), rate / MIB, left);
 }
 
 static void say_found(const struct recovery *found, const struct loading *l)
