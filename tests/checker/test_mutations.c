@@ -228,6 +228,43 @@ static void campaign_run(const struct campaign *c)
     tally_print("sum", &sum, c->numbered);
 }
 
+/* --- commits whose numbers are not known --- */
+
+static void add_read_and_write(struct history *h, uint32_t session, uint64_t seq, const uint64_t times[4], const struct op ops[2])
+{
+    struct tx_builder b;
+    builder_start(&b, session, TX_SERIALIZABLE, times[0]);
+    builder_op(&b, OP_READ, ops[0].key, ops[0].value);
+    builder_op(&b, OP_WRITE, ops[1].key, ops[1].value);
+    b.tx.begin_answered = times[1];
+    b.tx.end_sent = times[2];
+    b.tx.end_answered = times[3];
+    b.tx.snapshot = 0;
+    b.tx.seq = seq;
+    b.tx.outcome = TX_COMMITTED;
+    history_append(h, &b);
+}
+
+/* Two were under way when their server ended. The one that was sent later came before a commit of a number that is known, as it has read
+ * what that one has changed; or it was sent when that one was answered, and then it should have been refused. */
+static void two_hidden(bool good)
+{
+    static const uint64_t early[4] = {1, 2, 10, 100}, known[4] = {3, 4, 11, 13}, late[4] = {5, 6, 12, 101}, too_late[4] = {5, 6, 14, 101};
+    static const struct op other[2] = {{OP_READ, 3, VALUE_ABSENT}, {OP_WRITE, 2, 1}}, changes[2] = {{OP_READ, 0, VALUE_ABSENT}, {OP_WRITE, 0, 2}},
+                           reads[2] = {{OP_READ, 0, VALUE_ABSENT}, {OP_WRITE, 1, 3}};
+    struct history h;
+    history_init(&h, 4, true);
+    add_read_and_write(&h, 0, SEQ_UNKNOWN, early, other);
+    add_read_and_write(&h, 1, 2, known, changes);
+    add_read_and_write(&h, 2, SEQ_UNKNOWN, good ? late : too_late, reads);
+    for (int judge = 0; judge < 2; judge++) {
+        if ((anomalies(&h, judge, NULL) == 0) != good) {
+            disagree(good ? "two commits of unknown numbers" : "a missed conflict among unknown numbers", "no text", 0, &h);
+        }
+    }
+    history_deinit(&h);
+}
+
 int main(void)
 {
     static const struct campaign campaigns[] = {
@@ -237,6 +274,8 @@ int main(void)
         {"black box, all kinds", false, false, 9, 250},
     };
     good_histories();
+    two_hidden(true);
+    two_hidden(false);
     for (size_t i = 0; i < sizeof(campaigns) / sizeof(campaigns[0]); i++) {
         campaign_run(&campaigns[i]);
     }

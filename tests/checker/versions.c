@@ -110,24 +110,89 @@ static bool precedes(const struct history *h, uint32_t a, uint32_t b)
     return reads_from(&vb, &va) || (h->txs[a].mode == TX_SERIALIZABLE && writes_over(&vb, &va) && !reads_from(&va, &vb));
 }
 
-/* Which of the hidden commits has the lowest number: the first one sent of those that none of the others comes before. */
-static size_t hidden_first(const struct history *h, const uint32_t *hidden, size_t count)
+/* --- commits whose number is not known --- */
+
+/* The hidden commits that may have been under way at the same time as the first one of them, for whose place they stand. */
+#define RIVALS_MAX 64
+
+struct rivals {
+    const uint32_t *tx; /* in the order in which they were sent */
+    size_t count;
+    bool after_known[RIVALS_MAX];  /* a commit with a higher number came before it for sure */
+    uint64_t deadline[RIVALS_MAX]; /* its number is below this one */
+};
+
+static struct rivals rivals_find(const struct history *h, const uint32_t *hidden, size_t count)
 {
-    for (size_t i = 0; i < count && h->txs[hidden[i]].end_sent <= h->txs[hidden[0]].end_answered; i++) {
-        bool first = true;
-        for (size_t j = 0; j < count && first && h->txs[hidden[j]].end_sent <= h->txs[hidden[i]].end_answered; j++) {
-            first = j == i || !precedes(h, hidden[j], hidden[i]);
-        }
-        if (first) {
-            return i;
-        }
+    struct rivals r = {.tx = hidden, .count = 1, .deadline = {SEQ_UNKNOWN}};
+    while (r.count < count && r.count < RIVALS_MAX && h->txs[hidden[r.count]].end_sent <= h->txs[hidden[0]].end_answered) {
+        r.deadline[r.count++] = SEQ_UNKNOWN;
     }
-    return 0; /* a circle, which the judges will see */
+    return r;
 }
 
-static void hidden_take(struct versions *v, const struct history *h, uint32_t *hidden, size_t count, uint64_t seq)
+/* What the commits with known numbers from v->order[at] on say of them, as long as they were under way at that time. */
+static void rivals_compare(struct rivals *r, const struct versions *v, const struct history *h, size_t at)
 {
-    size_t first = hidden_first(h, hidden, count);
+    for (; at < v->order_count && h->txs[v->order[at]].end_sent <= h->txs[r->tx[0]].end_answered; at++) {
+        uint32_t known = v->order[at];
+        for (size_t i = 0; i < r->count; i++) {
+            r->after_known[i] |= h->txs[known].end_answered < h->txs[r->tx[i]].end_sent || precedes(h, known, r->tx[i]);
+            if (r->deadline[i] == SEQ_UNKNOWN && precedes(h, r->tx[i], known)) {
+                r->deadline[i] = v->seq[known];
+            }
+        }
+    }
+}
+
+/* What comes before another one has that one's deadline, too. */
+static void rivals_pass_on(struct rivals *r, const struct history *h)
+{
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = 0; i < r->count; i++) {
+            for (size_t j = 0; j < r->count; j++) {
+                if (r->deadline[j] < r->deadline[i] && precedes(h, r->tx[i], r->tx[j])) {
+                    r->deadline[i] = r->deadline[j];
+                    changed = true;
+                }
+            }
+        }
+    }
+}
+
+static bool comes_first(const struct rivals *r, const struct history *h, size_t i)
+{
+    bool first = !r->after_known[i];
+    for (size_t j = 0; j < r->count && first; j++) {
+        bool is_later = j != i && h->txs[r->tx[i]].end_answered < h->txs[r->tx[j]].end_sent;
+        first = j == i || is_later || !precedes(h, r->tx[j], r->tx[i]);
+    }
+    return first;
+}
+
+/* Which of the hidden commits has the lowest number that is missing, below that of v->order[at]: of those that no other one comes
+ * before, the one whose number must be the lowest; else the first one sent. */
+static size_t hidden_first(const struct versions *v, const struct history *h, const uint32_t *hidden, size_t count, size_t at)
+{
+    struct rivals r = rivals_find(h, hidden, count);
+    size_t first = r.count;
+    if (r.count == 1) {
+        return 0;
+    }
+    rivals_compare(&r, v, h, at);
+    rivals_pass_on(&r, h);
+    for (size_t i = 0; i < r.count; i++) {
+        if (comes_first(&r, h, i) && (first == r.count || r.deadline[i] < r.deadline[first])) {
+            first = i;
+        }
+    }
+    return first == r.count ? 0 : first; /* a circle, which the judges will see */
+}
+
+static void hidden_take(struct versions *v, const struct history *h, uint32_t *hidden, size_t count, uint64_t seq, size_t at)
+{
+    size_t first = hidden_first(v, h, hidden, count, at);
     uint32_t tx = hidden[first];
     memmove(hidden + 1, hidden, first * sizeof(*hidden));
     hidden[0] = tx;
@@ -135,8 +200,8 @@ static void hidden_take(struct versions *v, const struct history *h, uint32_t *h
 }
 
 /* Numbers have no gaps, so a commit whose answer was lost has one of the numbers that are missing. Those that may have been under
- * way at the same time, when a server ended, are put in an order that explains what they read; else the missing numbers belong
- * to them in the order in which they were sent. */
+ * way at the same time, when a server ended, are put in an order that explains what they read, and what those did whose numbers
+ * are known; else the missing numbers belong to them in the order in which they were sent. */
 static void hidden_resolve(struct versions *v, const struct history *h, struct report *r)
 {
     uint32_t *hidden = checker_realloc(NULL, h->tx_count, sizeof(*hidden));
@@ -156,7 +221,7 @@ static void hidden_resolve(struct versions *v, const struct history *h, struct r
             continue;
         }
         while (expected < seq && next < hidden_count) {
-            hidden_take(v, h, hidden + next, hidden_count - next, expected++);
+            hidden_take(v, h, hidden + next, hidden_count - next, expected++, i);
             next++;
         }
         if (expected < seq &&
@@ -166,7 +231,7 @@ static void hidden_resolve(struct versions *v, const struct history *h, struct r
         expected = seq + 1;
     }
     while (next < hidden_count) {
-        hidden_take(v, h, hidden + next, hidden_count - next, expected++);
+        hidden_take(v, h, hidden + next, hidden_count - next, expected++, v->order_count);
         next++;
     }
     free(hidden);
