@@ -5,11 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+int append_prepare(struct append *a)
+{
+    a->piece = a->piece != NULL ? a->piece : disk_piece_make();
+    return a->piece == NULL ? -ENOMEM : 0;
+}
+
 int append_begin(struct append *a, struct disk *d, int file)
 {
-    char *piece = a->piece != NULL ? a->piece : disk_piece_make();
-    *a = (struct append){.disk = d, .file = file, .piece = piece};
-    return piece == NULL ? -ENOMEM : 0;
+    *a = (struct append){.disk = d, .file = file, .piece = a->piece};
+    return append_prepare(a);
 }
 
 int append_add(struct append *a, const char *bytes, size_t size)

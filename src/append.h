@@ -16,8 +16,11 @@ struct append {
     int file;          /* the caller's to close, -1 for none */
     uint64_t at;       /* where the piece begins in it: a whole number of blocks */
     size_t held;       /* bytes in the piece */
-    char *piece;       /* DISK_PIECE_BYTES; NULL before append_begin */
+    char *piece;       /* DISK_PIECE_BYTES; NULL before append_prepare or append_begin */
 };
+
+/* Makes the piece, where there is none. 0 or -ENOMEM. */
+int append_prepare(struct append *a);
 
 /* Begins at the front of a file, which the disk has opened for it (DISK_CREATE or DISK_WRITE_DIRECT). 0 or -ENOMEM. */
 int append_begin(struct append *a, struct disk *d, int file);

@@ -162,6 +162,9 @@ static int take_once(struct backup *b, const char *partial)
 {
     int made = b->all->ops->make_dir(b->all, partial);
     int rc = made < 0 && made != -EEXIST ? made : b->all->ops->open_dir(b->all, partial, &b->dir);
+    if (rc == -EWOULDBLOCK && made == 0) {
+        return -ENOENT; /* somebody looks whether it is a leftover, and may remove it */
+    }
     if (rc > 0 && made < 0) {
         close_one(b);
         return -EEXIST;

@@ -16,6 +16,7 @@
 #define WRITE_HERE_COMMITS_MAX 4
 #define WRITE_HERE_BYTES_MAX 65536
 #define AWAKE_FRACTION 2    /* of the time that the loop's own batch took, for which the loop stays awake after it */
+#define AWAKE_AGAIN 32      /* such batches after which it goes to sleep, once it has stayed awake for nothing */
 #define MARK_AFTER_MS 250   /* without a batch */
 #define MAKE_AGAIN_MS 1000  /* after a segment could not be made */
 #define SYNC_EVERY_MS 1000  /* with --sync interval */
@@ -31,10 +32,9 @@ static void write_task(void *arg)
 {
     struct committer *c = arg;
     struct journal_batch *b = &c->batch;
-    bool sync = c->options->sync == SYNC_COMMIT;
     switch (c->task) {
     case COMMITTER_WRITE:
-        c->write_rc = log_write(&c->log, buf_head(&b->bytes), buf_len(&b->bytes), b->last, b->opens_stretch, sync, c->unix_time);
+        c->write_rc = log_write(&c->log, buf_head(&b->bytes), buf_len(&b->bytes), b->last, b->opens_stretch, c->syncs, c->unix_time);
         break;
     case COMMITTER_SYNC:
         c->write_rc = log_sync(&c->log);
@@ -80,15 +80,24 @@ static void on_written(void *arg)
     }
 }
 
-static void start_task(struct committer *c, enum committer_task task)
+static void set_task(struct committer *c, enum committer_task task)
 {
     c->task = task;
     c->unix_time = (uint64_t)time(NULL);
+    c->syncs = task != COMMITTER_WRITE || c->options->sync == SYNC_COMMIT || c->wants_sync;
+    c->wants_sync = c->wants_sync && !c->syncs;
+}
+
+static void start_task(struct committer *c, enum committer_task task)
+{
+    set_task(c, task);
     worker_start(&c->writer);
 }
 
+/* While a write is under way the wish is kept: the next one, which may follow at once, syncs what that one writes. */
 void committer_want_sync(struct committer *c)
 {
+    c->wants_sync = c->synced < c->journal.durable && !FAULT(sync_forgotten);
     if (!c->writer.busy && c->synced < c->journal.durable) {
         start_task(c, COMMITTER_SYNC);
     }
@@ -128,6 +137,9 @@ static void on_made(void *arg)
 /* Whether the next batch should wait for those who have just been answered, or are about to be: see committer.h. */
 static bool may_grow(const struct committer *c)
 {
+    if (!c->journal.holds) {
+        return false; /* nobody waits for an answer */
+    }
     bool worth_it = c->expected * COMMIT_COST_NS < c->took_ns || c->tick->later_first != NULL;
     return c->journal.waiters < c->expected && c->engine->blocked == 0 && worth_it &&
            uv_hrtime() - c->done_ns < c->took_ns / GROW_FRACTION;
@@ -144,23 +156,39 @@ static bool may_write_here(const struct committer *c)
     return allowed || FAULT(loop_always_writes);
 }
 
+/* The loop has just written a batch itself, and that did not take long. */
+static bool is_just_after_own(const struct committer *c)
+{
+    return c->wrote_here && c->took_ns < WRITE_HERE_NS_MAX && uv_hrtime() - c->done_ns < c->took_ns / AWAKE_FRACTION;
+}
+
 /* Whether the loop should stay awake for the next commit of the client whose batch it has just written: that comes before a loop
  * that has gone to sleep would be awake again. */
 static bool is_followed_soon(const struct committer *c)
 {
-    bool soon = c->wrote_here && uv_hrtime() - c->done_ns < c->took_ns / AWAKE_FRACTION;
+    bool soon = c->sleeps == 0 && is_just_after_own(c);
     return c->engine->sessions_now == 1 && (soon || FAULT(loop_never_sleeps));
+}
+
+/* The next batch has come. Was it in time? A client that thinks, or needs the core on which we wait for it, comes later. */
+static void learn_whether_followed(struct committer *c)
+{
+    if (c->sleeps > 0) {
+        c->sleeps--;
+    } else if (c->wrote_here && !is_just_after_own(c)) {
+        c->sleeps = AWAKE_AGAIN;
+    }
 }
 
 static void hand_over(struct committer *c)
 {
     bool here = may_write_here(c);
+    learn_whether_followed(c);
     c->wrote_here = here;
     journal_take(&c->journal, &c->batch);
     c->handed_ns = uv_hrtime();
     if (here) {
-        c->task = COMMITTER_WRITE;
-        c->unix_time = (uint64_t)time(NULL);
+        set_task(c, COMMITTER_WRITE);
         write_task(c);
         on_written(c);
     } else {
@@ -179,6 +207,8 @@ bool committer_pump(struct committer *c)
         if (!waits) {
             hand_over(c);
         }
+    } else if (!c->writer.busy && c->wants_sync) {
+        start_task(c, COMMITTER_SYNC);
     }
     bool tries_again = now_ms(c) >= c->make_again_at && !c->yields && !FAULT(space_not_noticed);
     bool may_make = !c->journal.no_space || tries_again;
@@ -217,12 +247,13 @@ int committer_start(struct committer *c, uv_loop_t *loop)
     store_use_journal(&c->engine->store, j);
     uv_timer_init(loop, &c->timer);
     c->timer.data = c;
-    int rc = worker_init(&c->writer, loop, WORKER_EQUAL, write_task, on_written, c);
+    int rc = log_prepare(&c->log);
+    rc = rc < 0 ? rc : worker_init(&c->writer, loop, WORKER_EQUAL, write_task, on_written, c);
     if (rc == 0 && (rc = worker_init(&c->maker, loop, WORKER_BACKGROUND, make_task, on_made, c)) < 0) {
         worker_stop(&c->writer);
     }
     if (rc < 0) {
-        fprintf(stderr, "txkv-server: no thread for the log: %s\n", uv_strerror(rc));
+        fprintf(stderr, "txkv-server: no thread for the log, or no memory: %s\n", uv_strerror(rc));
         return -1;
     }
     uv_timer_start(&c->timer, on_timer, TIMER_MS, TIMER_MS);
@@ -237,8 +268,7 @@ void committer_stop(struct committer *c)
     worker_stop(&c->maker);
     while (journal_has_batch(&c->journal)) {
         journal_take(&c->journal, &c->batch);
-        c->task = COMMITTER_WRITE;
-        c->unix_time = (uint64_t)time(NULL);
+        set_task(c, COMMITTER_WRITE);
         write_task(c);
         on_written(c);
     }

@@ -34,6 +34,8 @@ struct committer {
     struct worker writer;      /* the log thread */
     struct worker maker;       /* of segments */
     enum committer_task task;  /* what is being done, by the log thread or by the loop itself */
+    bool syncs;                /* it has all on disk when it is done */
+    bool wants_sync;           /* the next task should */
     struct journal_batch batch;
     uint64_t unix_time;        /* seconds, when the task was handed over */
     int write_rc;              /* how it ended */
@@ -48,6 +50,7 @@ struct committer {
     uint64_t done_ns;          /* and when the last one was done */
     uint64_t took_ns;          /* between the two */
     bool wrote_here;           /* the loop wrote that one itself */
+    unsigned sleeps;           /* batches of its own after which it goes to sleep at once */
     size_t expected;           /* sessions that would wait for the next batch if all who were answered came back */
     uint64_t quiet_since;      /* loop time in ms of the last batch */
     uint64_t sync_at;          /* loop time in ms of the next sync, with --sync interval */

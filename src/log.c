@@ -72,6 +72,11 @@ int log_make(const struct log *log, uint64_t number)
     return rc;
 }
 
+int log_prepare(struct log *log)
+{
+    return append_prepare(&log->end);
+}
+
 /* Goes on to the next segment, whose header takes the first bytes of the batch. */
 static int begin_segment(struct log *log, char *bytes, uint64_t time)
 {

@@ -34,6 +34,9 @@ uint64_t log_number(const char *name);
 /* Makes segment `number` ahead; its name is on disk then. 0 or a negative errno, with nothing of it left. */
 int log_make(const struct log *log, uint64_t number);
 
+/* Asks for the memory that writing takes, so that it does not fail for that later. 0 or -ENOMEM. */
+int log_prepare(struct log *log);
+
 /* Writes a batch: whole records, made with record.h and not yet sealed. With `opens`, its first FILE_HEADER_BYTES are free
  * for the header of the next segment, which must have been made. time: Unix seconds, for that header. With `sync`, all is on
  * disk when it returns. 0 or a negative errno: then nothing more may be written, or believed to be on disk, ever. */

@@ -157,18 +157,29 @@ static bool has_ended(void *arg)
     return client_line(&w->client, &len) == NULL;
 }
 
-static void interval_sync_fails(void)
+static void interval_sync_fails_with(const char *what, const char *calls)
 {
     const char *const args[] = {"--tx-bytes", "16K", "--value-max", "1K", "--log-segment-bytes", "1M", "--sync", "interval", NULL};
     struct server s;
     struct writing w = {.sent = 0};
     char said[4096];
-    tracer_start(&s, "data", "inject=fdatasync:error=EIO:when=2", "fdatasync", args);
+    tracer_start(&s, "data", what, calls, args);
     client_open(&w.client, &s);
     check_until(has_ended, &w, 10 * SECOND_MS, "the second sync has failed, and the server ends");
     int status = server_end(&s, SECOND_MS, said, sizeof(said));
     CHECK(status == 1 && strstr(said, "the log cannot be written") != NULL, "the exit status is %d; standard error: %s", status, said);
     client_close(&w.client);
+}
+
+static void interval_sync_fails(void)
+{
+    interval_sync_fails_with("inject=fdatasync:error=EIO:when=2", "fdatasync");
+}
+
+/* The log is being written whenever it is time for a sync. */
+static void interval_sync_beside_writes(void)
+{
+    interval_sync_fails_with("inject=fdatasync:error=EIO:when=2 inject=pwrite64:delay_enter=20000", "fdatasync,pwrite64");
 }
 
 /* A checkpoint is no commit: the server goes on, and makes the next one. */
@@ -382,6 +393,7 @@ static const struct check checks[] = {
     {"soak: fdatasync fails 50 times", sync_fails_50},
     {"pwrite fails", write_fails},
     {"fdatasync fails, --sync interval", interval_sync_fails},
+    {"--sync interval, beside writes", interval_sync_beside_writes},
     {"checkpoint fails", checkpoint_fails},
     {"one sync for many commits", one_sync_for_many},
     {"the loop writes for one alone", loop_writes},

@@ -30,10 +30,15 @@ static void spare_leaks(void)
 void tracer_start(struct server *s, const char *data, const char *what, const char *calls, const char *const *args)
 {
     char trace[256];
+    char first[256] = "";
+    const char *second = what == NULL ? NULL : strchr(what, ' ');
     const char *all[ARGS_MAX + 3] = {"--data", check_path(data)};
     snprintf(trace, sizeof(trace), "trace=%s", calls);
+    if (what != NULL) {
+        snprintf(first, sizeof(first), "%.*s", (int)(second == NULL ? strlen(what) : (size_t)(second - what)), what);
+    }
     const char *before[] = {"strace", "-D", "-f", "--seccomp-bpf", "-q", "-o", check_path("trace"), "-e", trace,
-                            what == NULL ? NULL : "-e", what, NULL};
+                            what == NULL ? NULL : "-e", first, second == NULL ? NULL : "-e", second == NULL ? NULL : second + 1, NULL};
     for (size_t i = 0; args[i] != NULL && i < ARGS_MAX; i++) {
         all[i + 2] = args[i];
     }

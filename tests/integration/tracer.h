@@ -7,7 +7,7 @@
 #include "text.h"
 
 /* Starts one on the data directory check_path(data). what: strace's expression after -e, "inject=fdatasync:error=EIO:when=3" say (it counts
- * in each thread by itself); or NULL. calls: the system calls that the trace lists. The server is the check's own child, as always. */
+ * in each thread by itself), two of them with a space between, or NULL. calls: the system calls that the trace lists. The server is the check's own child, as always. */
 void tracer_start(struct server *s, const char *data, const char *what, const char *calls, const char *const *args);
 
 /* What strace has written of the server, which has ended; the caller frees it. Ended by NUL. */
