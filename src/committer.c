@@ -16,7 +16,8 @@
 #define WRITE_HERE_COMMITS_MAX 4
 #define WRITE_HERE_BYTES_MAX 65536
 #define AWAKE_FRACTION 2    /* of the time that the loop's own batch took, for which the loop stays awake after it */
-#define AWAKE_AGAIN 32      /* such batches after which it goes to sleep, once it has stayed awake for nothing */
+#define AWAKE_IN_VAIN 8     /* such batches one after another behind which nothing came in that time */
+#define AWAKE_AGAIN 256     /* and after so many more it tries it again */
 #define MARK_AFTER_MS 250   /* without a batch */
 #define MAKE_AGAIN_MS 1000  /* after a segment could not be made */
 #define SYNC_EVERY_MS 1000  /* with --sync interval */
@@ -175,8 +176,12 @@ static void learn_whether_followed(struct committer *c)
 {
     if (c->sleeps > 0) {
         c->sleeps--;
-    } else if (c->wrote_here && !is_just_after_own(c)) {
-        c->sleeps = AWAKE_AGAIN;
+    } else if (c->wrote_here) {
+        c->in_vain = is_just_after_own(c) ? 0 : c->in_vain + 1;
+        if (c->in_vain == AWAKE_IN_VAIN) {
+            c->sleeps = AWAKE_AGAIN;
+            c->in_vain = 0;
+        }
     }
 }
 

@@ -50,7 +50,8 @@ struct committer {
     uint64_t done_ns;          /* and when the last one was done */
     uint64_t took_ns;          /* between the two */
     bool wrote_here;           /* the loop wrote that one itself */
-    unsigned sleeps;           /* batches of its own after which it goes to sleep at once */
+    unsigned in_vain;          /* of its own batches one after another, after which it stayed awake and nothing came */
+    unsigned sleeps;           /* of them to come, after which it goes to sleep at once */
     size_t expected;           /* sessions that would wait for the next batch if all who were answered came back */
     uint64_t quiet_since;      /* loop time in ms of the last batch */
     uint64_t sync_at;          /* loop time in ms of the next sync, with --sync interval */
