@@ -23,8 +23,8 @@ enum disk_open {
 
 /* Directly: what is made of whole blocks, at a multiple of them and from memory of disk_piece_make, goes past the system's cache,
  * where the file system can do that. The first write that is not sends it and all that follow it through the cache. A piece takes
- * a disk a fraction of a millisecond; what the cache holds back comes with thousands of others at once, which holds up the log's
- * syncs and, where they share a core, the loop. */
+ * a local disk a fraction of a millisecond (one behind a network more, which makes checkpoints there slower); what the cache holds
+ * back comes with thousands of others at once, which holds up the log's syncs and, where they share a core, the loop. */
 #define DISK_BLOCK_BYTES ((size_t)4096)
 #define DISK_PIECE_BYTES ((size_t)128 << 10)
 
