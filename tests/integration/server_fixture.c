@@ -293,12 +293,30 @@ long server_cpu_ticks(const struct server *s)
     return (long)(user + kernel);
 }
 
-static bool is_paused(void *arg)
+/* The letter of /proc/PID/stat for what its loop's thread is doing. */
+static char state_of(const struct server *s)
 {
     char text[1024];
-    read_proc(arg, "stat", text, sizeof(text));
+    read_proc(s, "stat", text, sizeof(text));
     const char *at = strrchr(text, ')');
-    return at != NULL && at[1] == ' ' && (at[2] == 'T' || at[2] == 't'); /* the latter where it is traced */
+    return at != NULL && at[1] == ' ' ? at[2] : '\0';
+}
+
+static bool is_paused(void *arg)
+{
+    char state = state_of(arg);
+    return state == 'T' || state == 't'; /* the latter where it is traced */
+}
+
+static bool is_asleep(void *arg)
+{
+    return state_of(arg) == 'S';
+}
+
+void server_wait_asleep(const struct server *s)
+{
+    struct server copy = *s;
+    check_until(is_asleep, &copy, 10000, "the server goes to sleep");
 }
 
 void server_pause(const struct server *s)

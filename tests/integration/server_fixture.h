@@ -77,6 +77,9 @@ size_t server_memory(const struct server *s, const char *field);
 /* Processor time used so far, in clock ticks. */
 long server_cpu_ticks(const struct server *s);
 
+/* Waits until its loop sleeps. One that is ready to run does not, though it may get no processor. */
+void server_wait_asleep(const struct server *s);
+
 /* Waits until it has used no processor time for a moment: nothing is left to be done. */
 void server_wait_idle(const struct server *s);
 

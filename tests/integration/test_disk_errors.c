@@ -349,7 +349,7 @@ static size_t own_syncs_of(const char *data, void (*commits)(struct client *c), 
         client_ask(&other, "PING", "+PONG");
     }
     commits(&c);
-    server_wait_idle(&s); /* it stays awake for the next commit, but not for long */
+    server_wait_asleep(&s); /* it stays awake for the next commit, but not for long */
     if (beside_another) {
         client_close(&other);
     }
