@@ -580,3 +580,9 @@ bool durable_run(struct durable *d, uint64_t commits)
     durable_write(d);
     return !d->stopped && !d->differs;
 }
+
+uint64_t durable_soak_factor(void)
+{
+    const char *text = getenv("TXKV_SOAK");
+    return text == NULL ? 1 : 25;
+}

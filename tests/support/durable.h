@@ -119,4 +119,7 @@ struct durable_look durable_look(struct sim_disk *disk, const struct past *past)
 struct durable_look durable_look_by(enum recover_result (*read)(void *arg, const struct recover_sink *sink, struct recovery *found),
                                     void *arg, const struct past *past);
 
+/* How many times as much a test does in its long form (TXKV_SOAK): 25, else 1. */
+uint64_t durable_soak_factor(void);
+
 #endif

@@ -16,12 +16,6 @@ static const struct durable_shape shape = {.segment_bytes = 4096, .sync = true};
 static const char *const names[BACKUPS] = {"a", "b", "c"};
 static const char *const partial_names[BACKUPS] = {".a.partial", ".b.partial", ".c.partial"};
 
-static uint64_t soak_factor(void)
-{
-    const char *text = getenv("TXKV_SOAK");
-    return text == NULL ? 1 : 25;
-}
-
 /* A server's life, and the directory of its backups, which is a disk of its own. */
 struct scene {
     struct sim_disk data;
@@ -154,7 +148,7 @@ static void cut_short(struct scene *s, unsigned i)
 Test(backup, loss_of_power_at_any_time)
 {
     unsigned finished = 0;
-    uint64_t seeds = 20 * soak_factor();
+    uint64_t seeds = 20 * durable_soak_factor();
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         static struct scene s;
         scene_begin(&s, seed);

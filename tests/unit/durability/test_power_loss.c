@@ -17,12 +17,6 @@ struct watch {
     uint64_t seen[SEEN]; /* power is lost seldom enough that two of these are never the same by chance */
 };
 
-static uint64_t soak_factor(void)
-{
-    const char *text = getenv("TXKV_SOAK");
-    return text == NULL ? 1 : 25;
-}
-
 /* --- a second life, which loses power too --- */
 
 struct second {
@@ -150,7 +144,7 @@ static void run(struct durable_shape shape, uint64_t commits, uint64_t seed)
 Test(power_loss, sync_commit)
 {
     for (uint64_t seed = 1; seed <= 4; seed++) {
-        run((struct durable_shape){.segment_bytes = 4096, .sync = true, .checkpoint_every = 40}, 200 * soak_factor(),
+        run((struct durable_shape){.segment_bytes = 4096, .sync = true, .checkpoint_every = 40}, 200 * durable_soak_factor(),
             seed);
     }
 }
@@ -158,7 +152,7 @@ Test(power_loss, sync_commit)
 Test(power_loss, sync_none)
 {
     for (uint64_t seed = 11; seed <= 14; seed++) {
-        run((struct durable_shape){.segment_bytes = 4096, .sync = false, .checkpoint_every = 40}, 200 * soak_factor(),
+        run((struct durable_shape){.segment_bytes = 4096, .sync = false, .checkpoint_every = 40}, 200 * durable_soak_factor(),
             seed);
     }
 }
