@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "err.h"
+#include "fault.h"
 #include "intake.h"
 #include "mem.h"
 #include "server.h"
@@ -13,6 +14,8 @@
 #define READ_SIZE_MIN 4096
 #define READ_SIZE_MAX TICK_IN_MAX
 #define SURPLUS_LINGERING_MAX 32
+#define TOGETHER_TURNS_MAX 4  /* for which answers wait for those of the requests behind them */
+#define TOGETHER_BYTES_MAX 32 /* such answers: they are to requests much longer than themselves */
 
 static struct conn *conn_of(const void *handle)
 {
@@ -191,8 +194,8 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *bytes)
         return; /* what comes after the end is not wanted, and not kept */
     } else {
         buf_commit(&s->in, (size_t)size);
-        bool filled = (size_t)size == bytes->len;
-        c->read_size = filled && c->read_size < READ_SIZE_MAX ? c->read_size * 2 : c->read_size;
+        c->filled = (size_t)size == bytes->len;
+        c->read_size = c->filled && c->read_size < READ_SIZE_MAX ? c->read_size * 2 : c->read_size;
     }
     tick_add(&c->server->tick, s);
 }
@@ -210,6 +213,26 @@ static int keep_reading(struct conn *c)
 }
 
 /* --- after the tick --- */
+
+/* Whether the few answers that there are should go with those of what has arrived already, which is read in the next turn. Large
+ * values are read one at a time: an answer sent for each takes longer than all else that is done for a value of some KiB. */
+static bool are_followed_soon(struct conn *c)
+{
+    struct session *s = &c->session;
+    size_t size = buf_len(&s->out);
+    bool few = size > 0 && size <= TOGETHER_BYTES_MAX;
+    bool filled = c->filled;
+    c->filled = false; /* of a turn in which nothing is read */
+    if (FAULT(answers_wait_for_more)) {
+        return few && session_can_run(s);
+    }
+    if (!filled || !few || !c->reading || !session_can_run(s) || c->turns_waited == TOGETHER_TURNS_MAX) {
+        return false;
+    }
+    uv_os_fd_t fd;
+    int arrived = 0;
+    return uv_fileno(&c->handle, &fd) == 0 && ioctl(fd, FIONREAD, &arrived) == 0 && arrived > 0;
+}
 
 static void keep_deadlines(struct conn *c)
 {
@@ -236,7 +259,9 @@ void conn_after_tick(struct session *s)
     if (uv_is_closing(&c->handle)) {
         return;
     }
-    if (flush(c) < 0 || s->state == SESSION_BROKEN) {
+    bool waits = are_followed_soon(c);
+    c->turns_waited = waits ? c->turns_waited + 1 : 0;
+    if ((!waits && flush(c) < 0) || s->state == SESSION_BROKEN) {
         conn_close(c);
         return;
     }
@@ -254,7 +279,9 @@ void conn_after_tick(struct session *s)
     }
     keep_deadlines(c);
     buf_settle(&s->in);
-    buf_settle(&s->out);
+    if (!waits) {
+        buf_settle(&s->out);
+    }
     if (keep_reading(c) < 0) {
         conn_close(c);
     }

@@ -34,6 +34,8 @@ struct conn {
     size_t read_size;       /* bytes offered to the next read: doubles while reads fill it */
     size_t unread_bytes;    /* unsent bytes when the unread deadline was armed */
     uint64_t partial_after; /* requests run when the partial deadline was armed */
+    uint8_t turns_waited;   /* since there were answers to send */
+    bool filled;            /* the last read took all that was offered to it */
     bool reading;
     bool writing;
     bool lingering;

@@ -19,6 +19,7 @@
     X(failed_transaction_commits, "COMMIT of a failed transaction applies what came before the error")                 \
     X(split_sensitive, "a line that arrives in two pieces loses a byte")                                               \
     X(no_output_limit, "a client that does not read is served without bound")                                          \
+    X(answers_wait_for_more, "few answers wait for further ones, come what may")                                       \
     X(no_line_limit, "an over-long line is kept whole")                                                                \
     X(no_history_limit, "old versions are kept however much they take")                                                \
     X(history_swept_by_count, "over twice its limit the history is swept no faster")                                   \

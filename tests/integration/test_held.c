@@ -269,7 +269,6 @@ static void between_big_answers(void)
 /* --- commits for which the log has no room now --- */
 
 #define MANY 60
-#define LARGE 40000
 
 /* More than a segment of the log takes, which is full before the next one is there. Returns how many whole commands were sent. */
 static int send_many(struct fixture *f, struct client *c, char name)
@@ -277,7 +276,7 @@ static int send_many(struct fixture *f, struct client *c, char name)
     struct text out = {0};
     client_open(c, &f->server);
     for (int i = 0; i < MANY; i++) {
-        text_add_line(&out, name, LARGE, "SET %c%d ", name, i);
+        text_add_line(&out, name, LARGE_VALUE, "SET %c%d ", name, i);
     }
     size_t sent = client_send_some(c, out.data, out.len, 200); /* the server may stop reading before the end */
     int lines = 0;

@@ -168,11 +168,64 @@ static void two_transactions_interleaved(void)
     server_stop(&s);
 }
 
+/* Answers to large values may wait for one another, but for nothing that the client has not sent: it gets the first one before it
+ * ends the next request, wherever that has been cut. */
+static void large_next_begun(void)
+{
+    struct server s;
+    struct client c;
+    struct text line = {0};
+    server_start(&s, NULL);
+    client_open(&c, &s);
+    text_add_line(&line, 'v', LARGE_VALUE, "SET %s ", "key");
+    client_set_large(&c, "key", 'v', LARGE_VALUE);
+    for (size_t cut = 0; cut < line.len; cut = cut < 8 ? cut + 1 : cut * 3) {
+        struct text out = {0};
+        text_add(&out, line.data, line.len);
+        text_add(&out, line.data, cut);
+        client_send(&c, out.data, out.len);
+        client_expect(&c, "OK");
+        client_send(&c, line.data + cut, line.len - cut);
+        client_expect(&c, "OK");
+        text_free(&out);
+    }
+    text_free(&line);
+    client_close(&c);
+    server_stop(&s);
+}
+
+/* Many in one go, and other requests behind them, are answered in order; then the client says that nothing more comes. */
+static void large_in_one_go(void)
+{
+    struct server s;
+    struct client c;
+    struct text out = {0};
+    struct text expected = {0};
+    server_start(&s, NULL);
+    client_open(&c, &s);
+    for (int i = 0; i < 50; i++) {
+        text_add_line(&out, 'v', LARGE_VALUE, "SET key%d ", i % 7);
+        text_addf(&expected, "OK\r\n");
+        if (i % 10 == 9) {
+            text_addf(&out, "STRLEN key\r\nDBSIZE\r\n");
+            text_addf(&expected, "ERR UNKNOWN there is no command STRLEN; HELP lists the commands\r\n7\r\n");
+        }
+    }
+    client_send(&c, out.data, out.len);
+    client_half_close(&c);
+    client_exchange(&c, &(struct text){0}, &expected);
+    client_expect_eof(&c);
+    client_close(&c);
+    server_stop(&s);
+}
+
 static const struct check checks[] = {
     {"a million in one go", million},
     {"byte by byte", byte_by_byte},
     {"two clients interleaved", two_interleaved},
     {"two transactions interleaved", two_transactions_interleaved},
+    {"large values, the next one begun", large_next_begun},
+    {"large values in one go", large_in_one_go},
 };
 
 CHECK_MAIN(checks)

@@ -116,21 +116,29 @@ static size_t count_calls(const char *const *names, int fd)
     return count;
 }
 
-static void one_read_one_write(void)
+static const char *const reads[] = {"read", "readv", "recvfrom", "recvmsg", NULL};
+static const char *const writes[] = {"write", "writev", "sendto", "sendmsg", NULL};
+
+/* strace makes the file; a skip leaves nothing. */
+static void name_trace(void)
 {
-    static const char *const reads[] = {"read", "readv", "recvfrom", "recvmsg", NULL};
-    static const char *const writes[] = {"write", "writev", "sendto", "sendmsg", NULL};
-    struct server s;
-    struct client c;
-    struct text out = {0};
-    struct text expected = {0};
-    pid_t pid;
+    memcpy(trace_path + strlen(trace_path) - 6, "XXXXXX", 6);
     int file = mkstemp(trace_path);
     if (file < 0) {
         check_broken("%s: %s", trace_path, strerror(errno));
     }
     close(file);
-    unlink(trace_path); /* strace makes it; a skip leaves nothing */
+    unlink(trace_path);
+}
+
+static void one_read_one_write(void)
+{
+    struct server s;
+    struct client c;
+    struct text out = {0};
+    struct text expected = {0};
+    pid_t pid;
+    name_trace();
     server_start(&s, NULL);
     client_open(&c, &s);
     client_ask(&c, "SET a 1", "OK");
@@ -153,8 +161,42 @@ static void one_read_one_write(void)
     server_stop(&s);
 }
 
+/* Large values are read one at a time; what has arrived together is answered together. */
+static void large_answered_together(void)
+{
+    struct server s;
+    struct client c;
+    struct text out = {0};
+    pid_t pid;
+    name_trace();
+    server_start(&s, NULL);
+    client_open(&c, &s);
+    text_add_line(&out, 'v', LARGE_VALUE, "SET %s ", "key");
+    size_t one = out.len;
+    for (int i = 0; i < 4; i++) { /* the kernel learns how much this connection needs */
+        client_set_large(&c, "key", 'v', LARGE_VALUE);
+    }
+    text_add_line(&out, 'v', LARGE_VALUE, "SET %s ", "key");
+    kill(s.pid, SIGSTOP);
+    client_send(&c, out.data, out.len);
+    client_wait_delivered(&c);
+    int messages = attach(&s, &pid);
+    wait_attached(messages);
+    kill(s.pid, SIGCONT);
+    client_expect(&c, "OK");
+    client_expect(&c, "OK");
+    detach(pid, messages);
+    int fd = descriptor_of((long)one);
+    CHECK(fd >= 0, "no single read took the %zu bytes:\n%s", one, trace);
+    CHECK(count_calls(reads, fd) == 2, "%zu reads for two values:\n%s", count_calls(reads, fd), trace);
+    CHECK(count_calls(writes, fd) == 1, "%zu writes for their answers:\n%s", count_calls(writes, fd), trace);
+    client_close(&c);
+    server_stop(&s);
+}
+
 static const struct check checks[] = {
     {"one read, one write", one_read_one_write},
+    {"large values are answered together", large_answered_together},
 };
 
 CHECK_MAIN(checks)

@@ -10,6 +10,7 @@
 #include "text.h"
 
 #define WIRE_TIMEOUT_MS 20000
+#define LARGE_VALUE 40000 /* bytes of a value that is read to where it stays: src/intake.h */
 
 struct server;
 
