@@ -180,6 +180,19 @@ class Command(unittest.TestCase):
             self.assertEqual(facts.command_text(['bench/compare', *words]), f'bench/compare {shown}')
 
 
+class Machine(unittest.TestCase):
+    def test_the_longest_stop_and_how_many(self):
+        ticks = iter((0, 0.0005, 0.0010, 0.0030, 0.0035, 0.0095, 0.0100, 1.0, 2.0))
+        self.assertEqual([round(x, 3) for x in facts.stops_of(0.01, lambda: next(ticks))], [6.0, 2])
+
+    def test_every_core_is_watched_and_all_may_be_used_afterwards(self):
+        before = os.sched_getaffinity(0)
+        text = facts.stops_text(sorted(before)[:2], 0.001)
+        for core in sorted(before)[:2]:
+            self.assertRegex(text, rf'core {core} up to [\d.]+ ms, \d+ times over 1 ms')
+        self.assertEqual(os.sched_getaffinity(0), before)
+
+
 class Earlier(unittest.TestCase):
     def test_numbers_become_the_same_results_again(self):
         row = ROWS[0]
@@ -234,7 +247,7 @@ class Files(unittest.TestCase):
 
     def run_rows(self, *rows, write_page=lambda *_: None, no_page=False, rounds_each=1):
         arguments = types.SimpleNamespace(rows=None, earlier=[], peer=[], build='', output=self.output, no_page=no_page,
-                                          json=self.path('all.json'), quick=False, check=False)
+                                          json=self.path('all.json'), quick=False, check=False, cores=(0, 1))
         progress = types.SimpleNamespace(say=lambda _: None, elapsed=lambda: '1:02 minutes')
         nothing = {name: lambda *_: None for name in ('needed', 'raise_limits', 'serves_resp')}
         with mock.patch.multiple(compare, ROWS=rows, write_page=write_page, facts_of=lambda *_: [('date', 'today')],

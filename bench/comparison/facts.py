@@ -5,6 +5,7 @@ import platform
 import re
 import shlex
 import subprocess
+import time
 
 from comparison.servers import KINDS, version_of
 
@@ -57,8 +58,32 @@ def last_part(path):
     return os.path.basename(os.path.normpath(path)) or path
 
 
-def facts_of(build, names, command):
-    """Pairs of a name and what there is to say."""
+def stops_of(seconds, clock=time.monotonic):
+    """How long at most, in ms, who does nothing but look at the clock sees nothing of it, and how often for over 1 ms."""
+    longest, count, last = 0, 0, clock()
+    end = last + seconds
+    while last < end:
+        now = clock()
+        gap = 1000 * (now - last)
+        longest, count, last = max(longest, gap), count + (gap > 1), now
+    return longest, count
+
+
+def stops_text(cores, seconds):
+    before = os.sched_getaffinity(0)
+    found = []
+    try:
+        for core in cores:
+            os.sched_setaffinity(0, {core})
+            longest, count = stops_of(seconds)
+            found.append(f'core {core} up to {longest:.1f} ms, {count} times over 1 ms')
+    finally:
+        os.sched_setaffinity(0, before)
+    return f'a process that only looks at the clock, for {seconds:g} s, is stopped by the machine: ' + '; '.join(found)
+
+
+def facts_of(build, names, command, cores, stops_s):
+    """Pairs of a name and what there is to say. Watches each of the cores for stops_s seconds."""
     versions = [version_of(KINDS[name], build) for name in names if KINDS[name].version]
     memory = first_match('/proc/meminfo', r'^MemTotal:\s*(\d+)')
     return [
@@ -70,5 +95,6 @@ def facts_of(build, names, command):
         ('source', output_of('git', 'describe', '--always', '--dirty', '--exclude=*') or 'unknown'),
         ('compiler', compiler_of(build) or 'unknown'),
         ('load before', f'{os.getloadavg()[0]:.1f} processes wanted to run, in the minute before'),
+        ('stops', stops_text(cores, stops_s)),
         ('command', f'`{command_text(command)}`'),
     ]

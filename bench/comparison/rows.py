@@ -32,11 +32,12 @@ class Scale:
     churn: int       # the least number of slices of overwriting and deleting, each of 0.25 operations a key
     churn_s: float   # and how long it goes on at least
     idle: int        # connections
+    stops_s: float   # for which each core is watched before
     values: dict = field(default_factory=dict)  # keys, by size of the value
 
 
-FULL = Scale(5, 3, 0.5, 1_000_000, 10_000_000, 5_000_000, 16, 60, 10_000, {KIB: 100_000, 64 * KIB: 2000, MIB: 128})
-QUICK = Scale(2, 0.3, 0.1, 50_000, 100_000, 50_000, 4, 1, 1000, {KIB: 10_000, 64 * KIB: 200, MIB: 16})
+FULL = Scale(5, 3, 0.5, 1_000_000, 10_000_000, 5_000_000, 16, 60, 10_000, 10, {KIB: 100_000, 64 * KIB: 2000, MIB: 128})
+QUICK = Scale(2, 0.3, 0.1, 50_000, 100_000, 50_000, 4, 1, 1000, 0.1, {KIB: 10_000, 64 * KIB: 200, MIB: 16})
 
 
 @dataclass(frozen=True)
