@@ -193,6 +193,21 @@ class Machine(unittest.TestCase):
         self.assertEqual(os.sched_getaffinity(0), before)
 
 
+class Ranks(unittest.TestCase):
+    """Where that is not allowed, a process runs as all do."""
+
+    def test_a_process_goes_before_others_and_the_one_behind_it_as_before(self):
+        processes = servers.Processes('', 0)
+        self.addCleanup(processes.end_all)
+        ask = [sys.executable, '-c', 'import os; print(os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))']
+        usual = processes.run(ask)
+        first = processes.run(ask, servers.Rank.FIRST)
+        following = processes.run(ask, servers.Rank.NEXT)
+        self.assertIn(first, (usual, f'{os.SCHED_FIFO} 0\n'))
+        self.assertIn(following, (usual, f'{os.SCHED_OTHER} -20\n'))
+        self.assertEqual(processes.run(ask), usual)
+
+
 class Earlier(unittest.TestCase):
     def test_numbers_become_the_same_results_again(self):
         row = ROWS[0]

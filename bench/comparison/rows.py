@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
-from comparison.servers import KINDS, SETTLE_S, Client, Failure, idle_connections
+from comparison.servers import KINDS, SETTLE_S, Client, Failure, Rank, idle_connections
 
 ANY = ('text', 'resp', 'memcache')
 TRANSACTIONAL = ('text', 'resp')
@@ -74,6 +74,7 @@ class Row:
     joined: tuple = ()    # further peers take part that speak one of these
     pipeline: int = 0     # the page shows it
     durable: bool = False  # the servers keep every write on disk before they acknowledge it
+    undisturbed: bool = False  # the servers go before all other processes, the generator, which does not rest, before nearly all
     restarts: bool = False  # measure starts the servers itself: it gets the Kind
 
 
@@ -88,9 +89,9 @@ class Run:
         targets = [word for server in servers for word in ('--target', server.target())]
         return [self.benchmark, *targets, *map(str, options)]
 
-    def load(self, server, *options, ahead=False):
-        """The load generator's figures, {metric: number}, of each of its rows, by (test, pipeline). ahead: see Processes.run."""
-        rows = json.loads(self.processes.run(self.load_argv([server], '--json', *options), ahead=ahead))['rows']
+    def load(self, server, *options, rank=None):
+        """The load generator's figures, {metric: number}, of each of its rows, by (test, pipeline)."""
+        rows = json.loads(self.processes.run(self.load_argv([server], '--json', *options), rank=rank))['rows']
         found = {}
         for row in rows:
             target = row['targets'][0]
@@ -100,8 +101,8 @@ class Run:
             found[row['test'], row['pipeline']] = figures
         return found
 
-    def load_one(self, server, *options, ahead=False):
-        return next(iter(self.load(server, *options, ahead=ahead).values()))
+    def load_one(self, server, *options, rank=None):
+        return next(iter(self.load(server, *options, rank=rank).values()))
 
     def timed(self, *options):
         return ('--duration', self.scale.duration, '--warmup', self.scale.warmup, *options)
@@ -143,6 +144,10 @@ def closed_loop_row(name, pipeline, goals, big=False):
 
 # Open loop
 
+UNDISTURBED = 'Servers go before all other processes of their core (SCHED_FIFO), the generator, which never rests, before ' \
+              'nearly all (nice -20), where that is allowed: the machine has services of its own, which take milliseconds.'
+
+
 def redis_capacity(run, *options):
     """Operations a second of a fresh Redis in a closed loop, pipeline 1."""
     with run.processes.server(KINDS['redis']) as server:
@@ -161,7 +166,7 @@ def half_of_redis(run):
 
 def open_loop(run, server, rate):
     figures = run.load_one(server, *run.timed(*HALF_AND_HALF), '--preload', '--rate', rate, '-c', CONNECTIONS,
-                           '-r', run.scale.keys, '-d', VALUE)
+                           '-r', run.scale.keys, '-d', VALUE, rank=Rank.NEXT)
     return {**cost(server, figures), 'p50': figures['latency_p50_ns'], 'p99.9': figures['latency_p99_9_ns'],
             'max': figures['latency_max_ns']}
 
@@ -177,7 +182,7 @@ def rate_to_grow_at(run):
 
 def grow(run, server, rate):
     figures = run.load_one(server, '-t', 'set', '--dist', 'sequential', '--rate', rate, '--arrivals', 'fixed',
-                           '-n', run.scale.big, '-r', run.scale.big, '-d', '16', '-c', CONNECTIONS)
+                           '-n', run.scale.big, '-r', run.scale.big, '-d', '16', '-c', CONNECTIONS, rank=Rank.NEXT)
     return {'max': figures['latency_max_ns'], 'p99.99': figures['latency_p99_99_ns'],
             'p99.9': figures['latency_p99_9_ns'], 'p50': figures['latency_p50_ns']}
 
@@ -347,12 +352,12 @@ READS = ('-t', 'get', '-c', 8, '-r', 10_000, '-d', VALUE, '--rate', 2000)
 def reads_beside_commits(run, server, _):
     """The commits are to keys of another length, so that what is read is settled."""
     run.preload(server, 10_000, VALUE)
-    alone = run.load_one(server, *run.timed(*READS), ahead=True)
+    alone = run.load_one(server, *run.timed(*READS), rank=Rank.FIRST)
     committing = run.load_argv([server], '-t', 'set', '-c', 64, '-r', run.scale.keys, '--key-size', 24, '-d', VALUE,
                                '--duration', 60 + 10 * run.scale.duration)
     with run.processes.background(committing):
         time.sleep(SETTLE_S)
-        beside = run.load_one(server, *run.timed(*READS), ahead=True)
+        beside = run.load_one(server, *run.timed(*READS), rank=Rank.FIRST)
     return {'p99': beside['latency_p99_ns'], 'p50': beside['latency_p50_ns'], 'max': beside['latency_max_ns'],
             'alone': alone['latency_p99_ns']}
 
@@ -455,22 +460,21 @@ ROWS = (
     closed_loop_row('pipeline-256-many', 256, (('redis', 0.13, 0.18),), big=True),
     Row('open-loop', 'Open loop at half of Redis\'s capacity',
         '50 connections, Poisson arrivals, the same rate for all, half GET half SET, {keys} keys, values of 32 B; '
-        'latency counts from when a request was due; {duration} s.', ('redis', 'memcached', 'null'),
+        'latency counts from when a request was due; {duration} s. ' + UNDISTURBED, ('redis', 'memcached', 'null'),
         (Metric('p50', 'p50', 'us'), Metric('p99', 'p99', 'us'), Metric('p99.9', 'p99.9', 'us'),
          Metric('max', 'longest', 'us'), Metric('cpu', 'server CPU an operation', 'ns'),
          Metric('rps', 'operations a second', 'n')),
         (Goal('p50', 'p50', 1, 'redis'), Goal('p99', 'p99', 0.8, 'redis'), Goal('p99.9', 'p99.9', 0.5, 'redis')),
-        open_loop, half_of_redis, joined=ANY),
+        open_loop, half_of_redis, joined=ANY, undisturbed=True),
     Row('growth', 'Growing from 0 to {big} keys',
         '50 connections send SETs of new keys (16 B, values of 16 B) at a fixed rate; latency counts from when a '
-        'request was due. The machine itself keeps processes waiting for milliseconds: what the null server shows, '
-        'which stores nothing, is the floor under every figure here, and a longest stall near it says nothing about '
-        'the server.',
+        'request was due. ' + UNDISTURBED + ' What is left the machine does itself: what the null server shows, which stores '
+        'nothing, is the floor under every figure here, and a longest stall near it says nothing about the server.',
         ('redis', 'null'),
         (Metric('max', 'longest stall', 'ms'), Metric('p99.99', 'p99.99', 'ms'), Metric('p99.9', 'p99.9', 'ms'),
          Metric('p50', 'p50', 'ms')),
         (Goal('longest stall (the null server has it, too: see there)', 'max', 2),
-         Goal('longest stall', 'max', 0.5, 'redis')), grow, rate_to_grow_at),
+         Goal('longest stall', 'max', 0.5, 'redis')), grow, rate_to_grow_at, undisturbed=True),
     memory_row('memory', '{keys}', lambda scale: scale.keys),
     memory_row('memory-many', '{big}', lambda scale: scale.big),
     transactions_row('transaction-1', 1),

@@ -4,6 +4,7 @@ Every process is started through Processes, which ends all of them however the p
 kernel ends them."""
 import contextlib
 import ctypes
+import enum
 import os
 import pwd
 import re
@@ -115,6 +116,23 @@ def answers(port):
     return False
 
 
+class Rank(enum.Enum):
+    """Before whom a process goes on its core, where that is allowed. Machines have processes of their own, which take the
+    core of one that waits for a request for milliseconds."""
+    FIRST = 'before all others (SCHED_FIFO): for what leaves its core free now and then'
+    NEXT = 'before nearly all (nice -20): for what never does'
+
+    def take(self):
+        with contextlib.suppress(PermissionError):
+            if self is Rank.FIRST:
+                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+            else:
+                os.setpriority(os.PRIO_PROCESS, 0, -20)
+                os.setsid()
+                with contextlib.suppress(OSError), open('/proc/self/autogroup', 'w', encoding='ascii') as file:
+                    file.write('-20')  # where each session is a group, niceness counts inside it only
+
+
 class Processes:
     """All that is started, each on a core of its own choice, and a directory for what they write."""
 
@@ -125,12 +143,11 @@ class Processes:
         self.dir = tempfile.mkdtemp(prefix='txkv-compare-')
         self.libc = ctypes.CDLL(None)
 
-    def spawn(self, argv, core=None, output=subprocess.PIPE, ahead=False):
+    def spawn(self, argv, core=None, output=subprocess.PIPE, rank=None):
         def in_child():
             self.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if ahead:
-                with contextlib.suppress(PermissionError):
-                    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+            if rank is not None:
+                rank.take()
             if core is not None:
                 os.sched_setaffinity(0, {core})
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, text=True, preexec_fn=in_child,
@@ -157,9 +174,9 @@ class Processes:
             self.end(process)
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    def run(self, argv, ahead=False):
-        """What it prints, once it has ended well. ahead: it goes before all others on its core, where that is allowed."""
-        process = self.spawn(argv, ahead=ahead)
+    def run(self, argv, rank=None):
+        """What it prints, once it has ended well."""
+        process = self.spawn(argv, rank=rank)
         try:
             out, err = process.communicate(timeout=LIMIT_S)
             if process.returncode != 0:
@@ -188,7 +205,7 @@ class Processes:
             shutil.rmtree(path, ignore_errors=True)
 
     @contextlib.contextmanager
-    def server(self, target, connections=None, data=None, more=()):
+    def server(self, target, connections=None, data=None, more=(), rank=None):
         """A fresh one of a Kind, ready, on the servers' core; a Server that somebody else runs is taken as it is. With
         a directory for data it keeps every write there; more: further arguments."""
         if isinstance(target, Server):
@@ -200,7 +217,7 @@ class Processes:
         log = os.path.join(self.dir, target.name)
         with open(log, 'w', encoding='utf-8') as output:
             process = self.spawn([program_of(target, self.build), *(word.format(**words) for word in argv)],
-                                 self.server_core, output)
+                                 self.server_core, output, rank)
         try:
             port = self.wait_until_ready(target, process, log, words['port'])
             server = Server(target.name, target.proto, '127.0.0.1', port, process.pid)
