@@ -74,7 +74,7 @@ class Row:
     joined: tuple = ()    # further peers take part that speak one of these
     pipeline: int = 0     # the page shows it
     durable: bool = False  # the servers keep every write on disk before they acknowledge it
-    undisturbed: bool = False  # the servers go before all other processes, the generator, which does not rest, before nearly all
+    undisturbed: bool = False  # the servers go before nearly all other processes
     restarts: bool = False  # measure starts the servers itself: it gets the Kind
 
 
@@ -144,8 +144,8 @@ def closed_loop_row(name, pipeline, goals, big=False):
 
 # Open loop
 
-UNDISTURBED = 'Servers go before all other processes of their core (SCHED_FIFO), the generator, which never rests, before ' \
-              'nearly all (nice -20), where that is allowed: the machine has services of its own, which take milliseconds.'
+UNDISTURBED = 'Servers and generator go before nearly all other processes (nice -20), where that is allowed: the machine has ' \
+              'services of its own, which take milliseconds.'
 
 
 def redis_capacity(run, *options):

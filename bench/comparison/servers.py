@@ -30,6 +30,23 @@ class Failure(Exception):
     """What went wrong, in a line."""
 
 
+class Rank(enum.Enum):
+    """Before whom a process goes on its core, where that is allowed. Machines have processes of their own, which take the
+    core of one that waits for a request for milliseconds."""
+    FIRST = 'before all others (SCHED_FIFO): for what rests most of the time; from others the kernel takes 50 ms at a stretch'
+    NEXT = 'before nearly all (nice -20)'
+
+    def take(self):
+        with contextlib.suppress(PermissionError):
+            if self is Rank.FIRST:
+                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+            else:
+                os.setpriority(os.PRIO_PROCESS, 0, -20)
+                os.setsid()
+                with contextlib.suppress(OSError), open('/proc/self/autogroup', 'w', encoding='ascii') as file:
+                    file.write('-20')  # where each session is a group, niceness counts inside it only
+
+
 @dataclass(frozen=True)
 class Kind:
     """A server that can be started. {build}, {dir}, {port} and {user} in its words are filled in; {data} is a directory."""
@@ -116,23 +133,6 @@ def answers(port):
     return False
 
 
-class Rank(enum.Enum):
-    """Before whom a process goes on its core, where that is allowed. Machines have processes of their own, which take the
-    core of one that waits for a request for milliseconds."""
-    FIRST = 'before all others (SCHED_FIFO): for what leaves its core free now and then'
-    NEXT = 'before nearly all (nice -20): for what never does'
-
-    def take(self):
-        with contextlib.suppress(PermissionError):
-            if self is Rank.FIRST:
-                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-            else:
-                os.setpriority(os.PRIO_PROCESS, 0, -20)
-                os.setsid()
-                with contextlib.suppress(OSError), open('/proc/self/autogroup', 'w', encoding='ascii') as file:
-                    file.write('-20')  # where each session is a group, niceness counts inside it only
-
-
 class Processes:
     """All that is started, each on a core of its own choice, and a directory for what they write."""
 
@@ -205,7 +205,7 @@ class Processes:
             shutil.rmtree(path, ignore_errors=True)
 
     @contextlib.contextmanager
-    def server(self, target, connections=None, data=None, more=(), rank=None):
+    def server(self, target, connections=None, data=None, more=(), undisturbed=False):
         """A fresh one of a Kind, ready, on the servers' core; a Server that somebody else runs is taken as it is. With
         a directory for data it keeps every write there; more: further arguments."""
         if isinstance(target, Server):
@@ -217,7 +217,7 @@ class Processes:
         log = os.path.join(self.dir, target.name)
         with open(log, 'w', encoding='utf-8') as output:
             process = self.spawn([program_of(target, self.build), *(word.format(**words) for word in argv)],
-                                 self.server_core, output, rank)
+                                 self.server_core, output, Rank.NEXT if undisturbed else None)
         try:
             port = self.wait_until_ready(target, process, log, words['port'])
             server = Server(target.name, target.proto, '127.0.0.1', port, process.pid)
