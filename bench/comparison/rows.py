@@ -74,7 +74,7 @@ class Row:
     joined: tuple = ()    # further peers take part that speak one of these
     pipeline: int = 0     # the page shows it
     durable: bool = False  # the servers keep every write on disk before they acknowledge it
-    undisturbed: bool = False  # the servers go before nearly all other processes
+    rank: Optional[Rank] = None  # of the servers
     restarts: bool = False  # measure starts the servers itself: it gets the Kind
 
 
@@ -144,8 +144,7 @@ def closed_loop_row(name, pipeline, goals, big=False):
 
 # Open loop
 
-UNDISTURBED = 'Servers and generator go before nearly all other processes (nice -20), where that is allowed: the machine has ' \
-              'services of its own, which take milliseconds.'
+SERVICES = 'where that is allowed: the machine has services of its own, which take milliseconds.'
 
 
 def redis_capacity(run, *options):
@@ -460,21 +459,24 @@ ROWS = (
     closed_loop_row('pipeline-256-many', 256, (('redis', 0.13, 0.18),), big=True),
     Row('open-loop', 'Open loop at half of Redis\'s capacity',
         '50 connections, Poisson arrivals, the same rate for all, half GET half SET, {keys} keys, values of 32 B; '
-        'latency counts from when a request was due; {duration} s. ' + UNDISTURBED, ('redis', 'memcached', 'null'),
+        'latency counts from when a request was due; {duration} s. Servers, whose core is half free, go before all other '
+        'processes (SCHED_FIFO), the generator and memcached, which has threads, before nearly all (nice -20), ' + SERVICES,
+        ('redis', 'memcached', 'null'),
         (Metric('p50', 'p50', 'us'), Metric('p99', 'p99', 'us'), Metric('p99.9', 'p99.9', 'us'),
          Metric('max', 'longest', 'us'), Metric('cpu', 'server CPU an operation', 'ns'),
          Metric('rps', 'operations a second', 'n')),
         (Goal('p50', 'p50', 1, 'redis'), Goal('p99', 'p99', 0.8, 'redis'), Goal('p99.9', 'p99.9', 0.5, 'redis')),
-        open_loop, half_of_redis, joined=ANY, undisturbed=True),
+        open_loop, half_of_redis, joined=ANY, rank=Rank.FIRST),
     Row('growth', 'Growing from 0 to {big} keys',
         '50 connections send SETs of new keys (16 B, values of 16 B) at a fixed rate; latency counts from when a '
-        'request was due. ' + UNDISTURBED + ' What is left the machine does itself: what the null server shows, which stores '
-        'nothing, is the floor under every figure here, and a longest stall near it says nothing about the server.',
+        'request was due. Servers and generator go before nearly all other processes (nice -20), ' + SERVICES +
+        ' What is left the machine does itself: what the null server shows, which stores nothing, is the floor under every '
+        'figure here, and a longest stall near it says nothing about the server.',
         ('redis', 'null'),
         (Metric('max', 'longest stall', 'ms'), Metric('p99.99', 'p99.99', 'ms'), Metric('p99.9', 'p99.9', 'ms'),
          Metric('p50', 'p50', 'ms')),
         (Goal('longest stall (the null server has it, too: see there)', 'max', 2),
-         Goal('longest stall', 'max', 0.5, 'redis')), grow, rate_to_grow_at, undisturbed=True),
+         Goal('longest stall', 'max', 0.5, 'redis')), grow, rate_to_grow_at, rank=Rank.NEXT),
     memory_row('memory', '{keys}', lambda scale: scale.keys),
     memory_row('memory-many', '{big}', lambda scale: scale.big),
     transactions_row('transaction-1', 1),

@@ -59,6 +59,7 @@ class Kind:
     says: Optional[str] = None  # prints its port so; else it is given a free one
     version: tuple = ('--version',)
     durable: tuple = ()         # what makes it keep every write before it is acknowledged, in {data}
+    threads: bool = False       # several that work in memory: none of them would make way for another one of Rank.FIRST
 
 
 TXKV = ('--bind', '127.0.0.1', '--port', '0')
@@ -74,7 +75,7 @@ KINDS = {kind.name: kind for kind in (
           '--dir', '{dir}', '--client-output-buffer-limit', 'normal 512mb 0 0'), ('--maxclients', '{connections}'),
          durable=('--dir', '{data}', '--appendonly', 'yes', '--appendfsync', 'always')),
     Kind('memcached', 'memcache', 'memcached', 'apt install memcached',
-         ('-l', '127.0.0.1', '-p', '{port}', '-t', '1', '-m', '16384', '-u', '{user}'), ('-c', '{connections}')),
+         ('-l', '127.0.0.1', '-p', '{port}', '-t', '1', '-m', '16384', '-u', '{user}'), ('-c', '{connections}'), threads=True),
     Kind('null', 'text', '{build}/bench/null-server', 'meson compile -C {build}', (), (),
          r'listening on 127\.0\.0\.1:(\d+)', ()),
 )}
@@ -205,7 +206,7 @@ class Processes:
             shutil.rmtree(path, ignore_errors=True)
 
     @contextlib.contextmanager
-    def server(self, target, connections=None, data=None, more=(), undisturbed=False):
+    def server(self, target, connections=None, data=None, more=(), rank=None):
         """A fresh one of a Kind, ready, on the servers' core; a Server that somebody else runs is taken as it is. With
         a directory for data it keeps every write there; more: further arguments."""
         if isinstance(target, Server):
@@ -217,7 +218,7 @@ class Processes:
         log = os.path.join(self.dir, target.name)
         with open(log, 'w', encoding='utf-8') as output:
             process = self.spawn([program_of(target, self.build), *(word.format(**words) for word in argv)],
-                                 self.server_core, output, Rank.NEXT if undisturbed else None)
+                                 self.server_core, output, Rank.NEXT if rank and target.threads else rank)
         try:
             port = self.wait_until_ready(target, process, log, words['port'])
             server = Server(target.name, target.proto, '127.0.0.1', port, process.pid)
