@@ -14,6 +14,7 @@ pkg-config       finds the libraries below
 libuv1-dev       event loop and TCP
 uthash-dev       hash tables
 libxxhash-dev    the keyed hash of keys
+libaio-dev       lets the kernel write the log
 libedit-dev      line editing in txkv-cli
 '
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault.h"
+
 int append_prepare(struct append *a)
 {
     a->piece = a->piece != NULL ? a->piece : disk_piece_make();
@@ -36,24 +38,56 @@ int append_add(struct append *a, const char *bytes, size_t size)
     return 0;
 }
 
-int append_flush(struct append *a, uint64_t end)
+/* Puts zeros behind what is held, up to the end of its block or of the file; how much is to be written then. */
+static size_t pad(struct append *a, uint64_t end)
 {
     assert(append_size(a) <= end);
+    size_t size = (a->held + DISK_BLOCK_BYTES - 1) / DISK_BLOCK_BYTES * DISK_BLOCK_BYTES;
+    size = a->at + size <= end ? size : (size_t)(end - a->at);
+    memset(a->piece + a->held, 0, size - a->held);
+    return size;
+}
+
+/* Whole blocks that are written need not be held any more. */
+static void pass_blocks(struct append *a)
+{
     size_t whole = a->held / DISK_BLOCK_BYTES * DISK_BLOCK_BYTES;
-    size_t rest = a->held - whole;
-    size_t size = a->held;
-    if (rest > 0) {
-        size_t padded = whole + DISK_BLOCK_BYTES;
-        size = a->at + padded <= end ? padded : (size_t)(end - a->at);
-        memset(a->piece + a->held, 0, size - a->held);
-    }
-    int rc = disk_write_all(a->disk, a->file, a->piece, size, a->at);
     if (whole > 0) {
-        memmove(a->piece, a->piece + whole, rest);
+        memmove(a->piece, a->piece + whole, a->held - whole);
     }
     a->at += whole;
-    a->held = rest;
+    a->held -= whole;
+}
+
+int append_flush(struct append *a, uint64_t end)
+{
+    size_t size = pad(a, end);
+    int rc = disk_write_all(a->disk, a->file, a->piece, size, a->at);
+    pass_blocks(a);
     return rc;
+}
+
+int append_flush_begin(struct append *a, uint64_t end, bool sync)
+{
+    size_t size = pad(a, end);
+    if (size % DISK_BLOCK_BYTES != 0) {
+        return -EAGAIN; /* the last block of a file may not be whole */
+    }
+    int rc = a->disk->ops->begin_write(a->disk, a->file, a->piece, size, a->at, sync);
+    a->under_way = rc < 0 ? 0 : size;
+    return rc;
+}
+
+int append_flush_end(struct append *a)
+{
+    ssize_t written = a->disk->ops->end_write(a->disk);
+    size_t wanted = a->under_way;
+    a->under_way = 0;
+    if (written < 0 || ((size_t)written < wanted && !FAULT(short_write_believed))) {
+        return written < 0 ? (int)written : -EAGAIN;
+    }
+    pass_blocks(a);
+    return 0;
 }
 
 void append_end(struct append *a)

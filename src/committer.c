@@ -1,6 +1,7 @@
 #include "committer.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -34,6 +35,9 @@ static void write_task(void *arg)
     struct committer *c = arg;
     struct journal_batch *b = &c->batch;
     switch (c->task) {
+    case COMMITTER_FLUSH:
+        c->write_rc = log_flush(&c->log, c->syncs);
+        break;
     case COMMITTER_WRITE:
         c->write_rc = log_write(&c->log, buf_head(&b->bytes), buf_len(&b->bytes), b->last, b->opens_stretch, c->syncs, c->unix_time);
         break;
@@ -68,7 +72,7 @@ static void on_written(void *arg)
     }
     c->synced = c->log.synced;
     c->segment = c->log.number;
-    if (c->task == COMMITTER_WRITE) {
+    if (c->task == COMMITTER_WRITE || c->task == COMMITTER_FLUSH) {
         c->log_bytes += buf_len(&c->batch.bytes);
         journal_done(&c->journal, &c->batch);
         store_settled(&c->engine->store, c->journal.durable);
@@ -79,6 +83,12 @@ static void on_written(void *arg)
         c->expected = c->journal.waiters;
         c->expected += engine_wake(c->engine, wake, c);
     }
+}
+
+/* A task is under way. */
+static bool is_busy(const struct committer *c)
+{
+    return c->writer.busy || c->in_kernel;
 }
 
 static void set_task(struct committer *c, enum committer_task task)
@@ -99,8 +109,83 @@ static void start_task(struct committer *c, enum committer_task task)
 void committer_want_sync(struct committer *c)
 {
     c->wants_sync = c->synced < c->journal.durable && !FAULT(sync_forgotten);
-    if (!c->writer.busy && c->synced < c->journal.durable) {
+    if (!is_busy(c) && c->synced < c->journal.durable) {
         start_task(c, COMMITTER_SYNC);
+    }
+}
+
+/* --- the kernel --- */
+
+/* It has not done it: then the log thread does. */
+static bool is_left(struct committer *c, int rc)
+{
+    if (rc == -ENOTSUP) {
+        c->has_kernel = false;
+    }
+    return rc == -EAGAIN || rc == -ENOTSUP;
+}
+
+static void flush_by_thread(struct committer *c)
+{
+    c->task = COMMITTER_FLUSH;
+    worker_start(&c->writer);
+}
+
+static bool may_begin(const struct committer *c)
+{
+    return c->has_kernel && log_can_begin(&c->log, buf_len(&c->batch.bytes), c->batch.opens_stretch, c->syncs);
+}
+
+static void begin_in_kernel(struct committer *c)
+{
+    struct journal_batch *b = &c->batch;
+    int rc = log_begin(&c->log, buf_head(&b->bytes), buf_len(&b->bytes), b->last, c->syncs);
+    c->in_kernel = rc == 0;
+    if (is_left(c, rc)) {
+        flush_by_thread(c);
+    } else if (rc < 0) {
+        c->write_rc = rc;
+        end_for_failed_disk(c);
+    }
+}
+
+static void on_ended(uv_poll_t *ended, int status, int events)
+{
+    struct committer *c = ended->data;
+    (void)events;
+    if (status < 0 || !c->in_kernel) {
+        return;
+    }
+    int rc = log_end(&c->log);
+    c->in_kernel = false;
+    if (is_left(c, rc)) {
+        flush_by_thread(c);
+        return;
+    }
+    c->write_rc = rc;
+    on_written(c);
+}
+
+static void find_kernel(struct committer *c, uv_loop_t *loop)
+{
+    struct disk *d = c->log.disk;
+    int event = d->ops->write_event(d);
+    c->has_polled = event >= 0 && uv_poll_init(loop, &c->ended, event) == 0;
+    c->has_kernel = c->has_polled && uv_poll_start(&c->ended, UV_READABLE, on_ended) == 0;
+    c->ended.data = c;
+}
+
+/* Waits for the write that is under way. */
+static void end_in_kernel(struct committer *c)
+{
+    if (c->in_kernel) {
+        int rc = log_end(&c->log);
+        c->in_kernel = false;
+        c->write_rc = is_left(c, rc) ? log_flush(&c->log, c->syncs) : rc;
+        on_written(c);
+    }
+    if (c->has_polled) {
+        uv_close((uv_handle_t *)&c->ended, NULL);
     }
 }
 
@@ -192,12 +277,14 @@ static void hand_over(struct committer *c)
     c->wrote_here = here;
     journal_take(&c->journal, &c->batch);
     c->handed_ns = uv_hrtime();
+    set_task(c, COMMITTER_WRITE);
     if (here) {
-        set_task(c, COMMITTER_WRITE);
         write_task(c);
         on_written(c);
+    } else if (may_begin(c)) {
+        begin_in_kernel(c);
     } else {
-        start_task(c, COMMITTER_WRITE);
+        worker_start(&c->writer);
     }
     if (c->engine->blocked > 0) {
         engine_wake(c->engine, wake, c); /* the new batch has room */
@@ -207,12 +294,12 @@ static void hand_over(struct committer *c)
 bool committer_pump(struct committer *c)
 {
     bool waits = false;
-    if (!c->writer.busy && journal_has_batch(&c->journal)) {
+    if (!is_busy(c) && journal_has_batch(&c->journal)) {
         waits = may_grow(c);
         if (!waits) {
             hand_over(c);
         }
-    } else if (!c->writer.busy && c->wants_sync) {
+    } else if (!is_busy(c) && c->wants_sync) {
         start_task(c, COMMITTER_SYNC);
     }
     bool tries_again = now_ms(c) >= c->make_again_at && !c->yields && !FAULT(space_not_noticed);
@@ -231,7 +318,7 @@ static void on_timer(uv_timer_t *timer)
         committer_want_sync(c);
         c->sync_at = now + SYNC_EVERY_MS;
     }
-    bool quiet = !c->writer.busy && !journal_has_batch(&c->journal) && now >= c->quiet_since + MARK_AFTER_MS;
+    bool quiet = !is_busy(c) && !journal_has_batch(&c->journal) && now >= c->quiet_since + MARK_AFTER_MS;
     if (quiet && !c->marked && c->segment > 0 && c->options->sync == SYNC_COMMIT) {
         c->marked = true;
         start_task(c, COMMITTER_MARK);
@@ -261,6 +348,7 @@ int committer_start(struct committer *c, uv_loop_t *loop)
         fprintf(stderr, "txkv-server: no thread for the log, or no memory: %s\n", uv_strerror(rc));
         return -1;
     }
+    find_kernel(c, loop);
     uv_timer_start(&c->timer, on_timer, TIMER_MS, TIMER_MS);
     committer_pump(c); /* the first segment is made while clients are served already */
     return 0;
@@ -269,6 +357,7 @@ int committer_start(struct committer *c, uv_loop_t *loop)
 void committer_stop(struct committer *c)
 {
     uv_close((uv_handle_t *)&c->timer, NULL);
+    end_in_kernel(c);
     worker_stop(&c->writer);
     worker_stop(&c->maker);
     while (journal_has_batch(&c->journal)) {

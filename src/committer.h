@@ -1,7 +1,11 @@
 /* committer: makes the journal's commits durable in the log, on threads of its own, and lets the answers go that wait for it.
  *
- *      loop: fills batch n+1    | answers of batch n go out, batch n+1 is handed over
- *      log thread: batch n: write, fdatasync ---^
+ *      loop: fills batch n+1          | batch n+1 is handed over, answers of batch n go out
+ *      kernel: batch n: write, sync ---^
+ *
+ * Where the kernel and the file system can do that, the loop hands a batch to the kernel (disk_async.h): that spares the switches to a
+ * thread and back, and the loop is not held up by it. Where not, and for what the kernel does not take (the first batch of a segment,
+ * large ones), the log thread writes and syncs it.
  *
  * One batch is under way at a time, so batches size themselves: what comes while one is being synced is the next one. But those
  * who are answered then will mostly come back with their next commit, a little too late for it: clients would fall apart into
@@ -9,9 +13,9 @@
  * next batch waits for those who may come back, for a fraction of what a sync takes.
  *
  * A client that is the only one, and commits one at a time, waits for nothing else: there the loop writes and syncs itself, which
- * spares the switches to the log thread and back, and stays awake a little for the next one.
+ * spares it to fall asleep and to be woken, and stays awake a little for the next one.
  *
- * A second thread makes segments ahead. When a write or a sync fails, the process ends at once (status 1): what the disk holds
+ * Another thread makes segments ahead. When a write or a sync fails, the process ends at once (status 1): what the disk holds
  * then only a restart can tell. */
 #ifndef TXKV_COMMITTER_H
 #define TXKV_COMMITTER_H
@@ -22,7 +26,12 @@
 #include "tick.h"
 #include "worker.h"
 
-enum committer_task { COMMITTER_WRITE, COMMITTER_SYNC, COMMITTER_MARK };
+enum committer_task {
+    COMMITTER_WRITE,
+    COMMITTER_FLUSH, /* what was handed to the kernel and it has not done */
+    COMMITTER_SYNC,
+    COMMITTER_MARK,
+};
 
 struct committer {
     struct engine *engine;    /* borrowed, all four */
@@ -30,10 +39,14 @@ struct committer {
     const struct options *options;
     void (*last_words)(void); /* called before the process ends for a failed disk */
     struct journal journal;
-    struct log log;            /* the log thread's while that is busy, else the loop's */
+    struct log log;            /* the log thread's while that is busy, the kernel's while that writes, else the loop's */
     struct worker writer;      /* the log thread */
     struct worker maker;       /* of segments */
-    enum committer_task task;  /* what is being done, by the log thread or by the loop itself */
+    enum committer_task task;  /* what is being done, by the log thread, the kernel or the loop itself */
+    uv_poll_t ended;           /* the kernel's write has */
+    bool has_polled;           /* `ended` is a handle */
+    bool has_kernel;           /* it takes writes */
+    bool in_kernel;            /* one is under way */
     bool syncs;                /* it has all on disk when it is done */
     bool wants_sync;           /* the next task should */
     struct journal_batch batch;
@@ -62,7 +75,8 @@ struct committer {
 /* Starts on a log that recover_settle has set up. 0, or -1 with one line on stderr. */
 int committer_start(struct committer *c, uv_loop_t *loop);
 
-/* After each tick: hands over what has come together. True when it wants to be called again although nothing happens. */
+/* In each turn, when its requests have run and again at its end: hands over what has come together. True when it wants to be called
+ * again although nothing happens. */
 bool committer_pump(struct committer *c);
 
 /* Wants all commits so far on disk, whatever --sync says: `synced` tells. */

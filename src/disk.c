@@ -111,6 +111,28 @@ static int real_sync(struct disk *d, int file)
     return or_errno(fdatasync(file));
 }
 
+static struct disk_async *writes_of(struct disk *d)
+{
+    return &((struct disk_dir *)(void *)d)->writes;
+}
+
+static int real_write_event(struct disk *d)
+{
+    struct disk_async *writes = writes_of(d);
+    int rc = writes->context != NULL ? 0 : disk_async_open(writes);
+    return rc < 0 ? rc : writes->event;
+}
+
+static int real_begin_write(struct disk *d, int file, const void *bytes, size_t size, uint64_t at, bool sync)
+{
+    return disk_async_begin(writes_of(d), file, bytes, size, at, sync);
+}
+
+static ssize_t real_end_write(struct disk *d)
+{
+    return disk_async_end(writes_of(d));
+}
+
 static int real_size(struct disk *d, int file, uint64_t *size)
 {
     (void)d;
@@ -262,6 +284,9 @@ static const struct disk_ops real_ops = {
     .read = real_read,
     .write = real_write,
     .sync = real_sync,
+    .write_event = real_write_event,
+    .begin_write = real_begin_write,
+    .end_write = real_end_write,
     .size = real_size,
     .truncate = real_truncate,
     .rename = real_rename,
@@ -389,4 +414,5 @@ void disk_dir_close(struct disk_dir *d)
     }
     d->lock = -1;
     d->dir = -1;
+    disk_async_close(&d->writes);
 }

@@ -2,8 +2,8 @@
  * test can put another disk in its place: one that fails, and one that loses power.
  *
  * A disk is one directory; names are those of files in it, and of directories, each of which is a disk of its own when it is open.
- * Operations answer 0 or more, or a negative errno. They are synchronous, and safe to be called from several threads for different
- * files. */
+ * Operations answer 0 or more, or a negative errno. They are synchronous, but for begin_write, and safe to be called from several
+ * threads for different files. */
 #ifndef TXKV_DISK_H
 #define TXKV_DISK_H
 
@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "disk_async.h"
 
 #define DISK_NAME_MAX 80 /* bytes of a name, its NUL included */
 
@@ -38,6 +40,11 @@ struct disk_ops {
     ssize_t (*read)(struct disk *d, int file, void *bytes, size_t size, uint64_t at); /* 0 at the end; may be short */
     ssize_t (*write)(struct disk *d, int file, const void *bytes, size_t size, uint64_t at); /* may be short */
     int (*sync)(struct disk *d, int file); /* what was written to it, and its size, are on disk */
+    /* One write for a disk at a time that goes on by itself, for a file that is open to write directly: see disk_async.h. The
+     * descriptor of write_event (-ENOTSUP: there are no such writes) is readable when it has ended. */
+    int (*write_event)(struct disk *d);
+    int (*begin_write)(struct disk *d, int file, const void *bytes, size_t size, uint64_t at, bool sync);
+    ssize_t (*end_write)(struct disk *d);
     int (*size)(struct disk *d, int file, uint64_t *size);
     int (*truncate)(struct disk *d, int file, uint64_t size);
     int (*rename)(struct disk *d, const char *from, const char *to); /* replaces what stands at `to` */
@@ -70,6 +77,7 @@ struct disk_dir {
     struct disk disk; /* first */
     int dir;          /* descriptor of the directory */
     int lock;         /* descriptor of the file "lock", -1 while it is not held */
+    struct disk_async writes; /* that go on by themselves; opened when they are first asked for */
 };
 
 /* Opens a directory, makes it (0700) where it does not exist and `make` asks for that. 0 or a negative errno. */

@@ -36,6 +36,8 @@
     X(backup_name_not_synced, "the directory of all backups is not synced after one got its name")                      \
     X(segment_deleted_early, "segments of the log go although the older checkpoint needs them")                        \
     X(sync_forgotten, "a sync that is wanted while the log is being written is forgotten")                              \
+    X(earlier_writes_believed, "a write that was synced is believed to have synced those before it")                   \
+    X(short_write_believed, "a write that went on by itself is believed to be whole")                                  \
     X(sync_tried_again, "a sync that failed is tried again, and believed")                                             \
     X(looked_at_once, "txkv-check takes what it finds beside a server for what stays")                                 \
     X(space_not_noticed, "a full disk is full for ever")                                                               \

@@ -107,32 +107,66 @@ static int begin_segment(struct log *log, char *bytes, uint64_t time)
     return 0;
 }
 
-static int append_batch(struct log *log, const char *bytes, size_t size)
+/* Takes whole records into the end of the segment, sealed. */
+static int add_batch(struct log *log, char *bytes, size_t size, uint64_t last)
 {
+    assert(size > 0 && last > log->last && append_size(&log->end) + size <= log->segment_bytes);
+    log->chain = record_seal(bytes, size, log->id, log->synced, log->chain);
+    CRASH_POINT(batch_write);
     int rc = append_add(&log->end, bytes, size);
-    return rc < 0 ? rc : append_flush(&log->end, log->segment_bytes);
+    log->last = rc < 0 ? log->last : last;
+    return rc;
 }
 
 int log_write(struct log *log, char *bytes, size_t size, uint64_t last, bool opens, bool sync, uint64_t time)
 {
     size_t header = opens ? FILE_HEADER_BYTES : 0;
-    assert(size > header && last > log->last);
+    int rc = 0;
     if (opens) {
-        int rc = begin_segment(log, bytes, time);
-        if (rc < 0) {
-            return rc;
-        }
+        rc = begin_segment(log, bytes, time);
+        rc = rc < 0 ? rc : append_add(&log->end, bytes, header);
     }
-    assert(append_size(&log->end) + size <= log->segment_bytes);
-    log->chain = record_seal(bytes + header, size - header, log->id, log->synced, log->chain);
-    CRASH_POINT(batch_write);
-    int rc = append_batch(log, bytes, size);
+    rc = rc < 0 ? rc : add_batch(log, bytes + header, size - header, last);
+    return rc < 0 ? rc : log_flush(log, sync);
+}
+
+int log_flush(struct log *log, bool sync)
+{
+    int rc = append_flush(&log->end, log->segment_bytes);
     if (rc < 0) {
         return rc;
     }
     CRASH_POINT(batch_written);
-    log->last = last;
     return sync ? log_sync(log) : 0;
+}
+
+bool log_can_begin(const struct log *log, size_t size, bool opens, bool sync)
+{
+    bool alone = log->synced == log->last || FAULT(earlier_writes_believed);
+    return !opens && append_has_room(&log->end, size) && (alone || !sync);
+}
+
+int log_begin(struct log *log, char *bytes, size_t size, uint64_t last, bool sync)
+{
+    assert(log_can_begin(log, size, false, sync));
+    int rc = add_batch(log, bytes, size, last);
+    rc = rc < 0 ? rc : append_flush_begin(&log->end, log->segment_bytes, sync);
+    log->begun_sync = sync;
+    if (rc == 0) {
+        CRASH_POINT(batch_written);
+    }
+    return rc;
+}
+
+int log_end(struct log *log)
+{
+    int rc = append_flush_end(&log->end);
+    if (rc == 0 && log->begun_sync) {
+        log->syncs++;
+        log->synced = log->last;
+        CRASH_POINT(batch_synced);
+    }
+    return rc;
 }
 
 int log_sync(struct log *log)
@@ -164,7 +198,8 @@ int log_mark(struct log *log)
     }
     record_marker(bytes, log->last);
     log->chain = record_seal(bytes, sizeof(bytes), log->id, log->synced, log->chain);
-    rc = append_batch(log, bytes, sizeof(bytes));
+    rc = append_add(&log->end, bytes, sizeof(bytes));
+    rc = rc < 0 ? rc : append_flush(&log->end, log->segment_bytes);
     return rc < 0 ? rc : log->disk->ops->sync(log->disk, log->end.file);
 }
 

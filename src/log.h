@@ -8,7 +8,7 @@
  *      [header | record record record ... | zeros]    [header | record ... | zeros]    [zeros: made ahead]
  *                          batches ^^^^^^                       ^ the next batch
  *
- * The functions that write belong to one thread, log_make may run in another one beside them. The format: record.h. */
+ * The functions that write belong to one thread at a time, log_make may run in another one beside them. The format: record.h. */
 #ifndef TXKV_LOG_H
 #define TXKV_LOG_H
 
@@ -24,7 +24,8 @@ struct log {
     uint64_t chain;       /* check of the last record */
     uint64_t last;        /* sequence number of the last commit written */
     uint64_t synced;      /* of the last commit that is on disk */
-    uint64_t syncs;       /* fdatasyncs of batches so far */
+    uint64_t syncs;       /* of batches so far, fdatasyncs or writes that are synced */
+    bool begun_sync;      /* what log_begin has begun is one of these */
 };
 
 /* The name of segment `number`, and back: 0 where the name is none of a segment. */
@@ -41,6 +42,20 @@ int log_prepare(struct log *log);
  * for the header of the next segment, which must have been made. time: Unix seconds, for that header. With `sync`, all is on
  * disk when it returns. 0 or a negative errno: then nothing more may be written, or believed to be on disk, ever. */
 int log_write(struct log *log, char *bytes, size_t size, uint64_t last, bool opens, bool sync, uint64_t time);
+
+/* Whether log_begin can take this batch: it must not open a segment, and be small enough; and a write that is synced says nothing of
+ * those before it, so these must be on disk. */
+bool log_can_begin(const struct log *log, size_t size, bool opens, bool sync);
+
+/* As log_write, for a batch that log_can_begin takes, but goes on by itself until log_end: disk_async.h. 0; or a negative errno: the
+ * batch has been taken, and waits for log_flush (-ENOTSUP: for the next ones it need not be tried). */
+int log_begin(struct log *log, char *bytes, size_t size, uint64_t last, bool sync);
+
+/* 0; -EAGAIN or -ENOTSUP: it has not been done, the batch waits for log_flush; other negative errnos as log_write. */
+int log_end(struct log *log);
+
+/* Writes, and with `sync` syncs, the batch that waits for it. As log_write. */
+int log_flush(struct log *log, bool sync);
 
 /* Syncs what was written without it. As log_write. */
 int log_sync(struct log *log);

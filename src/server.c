@@ -123,7 +123,11 @@ static void on_check(uv_check_t *check)
 {
     struct server *server = check->data;
     server_tell_time(server);
-    tick_run(&server->tick, conn_after_tick);
+    tick_execute(&server->tick);
+    if (server->has_committer) {
+        committer_pump(&server->committer); /* the disk is at work while the answers are sent */
+    }
+    tick_finish(&server->tick, conn_after_tick);
     bool more = store_tend(&server->engine.store);
     more = mem_tend() || more;
     if (server->has_committer) {

@@ -329,7 +329,7 @@ static struct session *put_off_first(struct session *taken)
     return first[0];
 }
 
-void tick_run(struct tick *t, void (*done)(struct session *s))
+void tick_execute(struct tick *t)
 {
     bring_later(t);
     struct session *taken = t->first;
@@ -349,7 +349,13 @@ void tick_run(struct tick *t, void (*done)(struct session *s))
     }
     run_group(t);
     t->ran += t->long_steps / TICK_STEPS;
-    taken = t->put_off ? put_off_first(taken) : taken;
+    t->taken = t->put_off ? put_off_first(taken) : taken;
+}
+
+void tick_finish(struct tick *t, void (*done)(struct session *s))
+{
+    struct session *taken = t->taken;
+    t->taken = NULL;
     for (struct session *s = taken, *next; s != NULL; s = next) {
         next = s->next;
         s->ready = false;
@@ -370,4 +376,10 @@ void tick_run(struct tick *t, void (*done)(struct session *s))
         }
         done(s);
     }
+}
+
+void tick_run(struct tick *t, void (*done)(struct session *s))
+{
+    tick_execute(t);
+    tick_finish(t, done);
 }

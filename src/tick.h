@@ -26,6 +26,7 @@ struct tick {
     struct session *last;
     struct session *later_first; /* ready, but not before a later tick's turn */
     struct session *later_last;
+    struct session *taken; /* between tick_execute and tick_finish */
     size_t ran;        /* requests since a tick began, or their worth */
     uint64_t asked_ms; /* when a request was last answered at once, by the store's clock */
     bool asked;        /* there was one */
@@ -56,8 +57,14 @@ static inline bool tick_is_idle(const struct tick *t)
     return t->first == NULL && t->later_first == NULL;
 }
 
-/* One pass over the sessions that are ready now. Calls done for each when all have run; a session with more runnable
- * requests is back on the list by then. done may add sessions, and remove the one that it is called for. */
+/* One pass over the sessions that are ready now, up to their answers. tick_finish follows, before any session is removed. */
+void tick_execute(struct tick *t);
+
+/* Calls done for each of them; a session with more runnable requests is back on the list by then. done may add sessions, and remove
+ * the one that it is called for. */
+void tick_finish(struct tick *t, void (*done)(struct session *s));
+
+/* Both, one after the other. */
 void tick_run(struct tick *t, void (*done)(struct session *s));
 
 #endif

@@ -72,19 +72,17 @@ static void check_kept(const struct commits *c)
     server_stop(&s);
 }
 
-/* The nth call of a thread fails: they are counted for each. Beside an idle client all are the log thread's; for one client alone
- * the loop writes, too, after the first commit and where a sync is fast. */
+/* Beside an idle client, or others, the loop does not write itself; for one client alone it does after the first commit, where a sync
+ * is fast. */
 enum others { ALONE, BESIDE_IDLE };
 
-static void fail_at(const char *call, int n, int client_count, enum others others)
+/* One client is told OK so many times at most. */
+static void fail_by(const char *what, const char *call, int n, int most, int client_count, enum others others)
 {
     struct server s;
     struct commits c = {.client_count = client_count};
     struct client idle;
-    int most = others == ALONE ? 2 * (n - 1) : n - 1;
-    char what[64];
     char said[4096];
-    snprintf(what, sizeof(what), "inject=%s:error=EIO:when=%d", call, n);
     tracer_start(&s, "data", what, call, small);
     for (int i = 0; i < client_count; i++) {
         client_open(&c.clients[i], &s);
@@ -115,6 +113,15 @@ static void fail_at(const char *call, int n, int client_count, enum others other
     }
 }
 
+/* The nth call of a thread fails: they are counted for each. */
+static void fail_at(const char *call, int n, int client_count, enum others others)
+{
+    char what[64];
+    server_deny_aio();
+    snprintf(what, sizeof(what), "inject=%s:error=EIO:when=%d", call, n);
+    fail_by(what, call, n, others == ALONE ? 2 * (n - 1) : n - 1, client_count, others);
+}
+
 static void sync_fails(void)
 {
     fail_at("fdatasync", 2, 1, BESIDE_IDLE);
@@ -141,6 +148,148 @@ static void write_fails(void)
     fail_at("pwrite64", 4, CLIENTS_MAX, ALONE);
 }
 
+/* --- what the kernel writes by itself --- */
+
+#define COMMITS 20
+
+static void commit_one_by_one(struct client *c)
+{
+    for (int i = 0; i < COMMITS; i++) {
+        client_ask(c, "SET key value", "OK");
+    }
+}
+
+/* Whether it does here, for a file where the servers of this check have theirs. */
+static void need_kernel(void)
+{
+    struct server s;
+    struct client c[2];
+    struct text trace = {0};
+    tracer_start(&s, "probe", NULL, "io_submit", small);
+    for (int i = 0; i < 2; i++) {
+        client_open(&c[i], &s);
+        client_ask(&c[i], "PING", "+PONG");
+    }
+    for (int i = 0; i < 2; i++) {
+        client_ask(&c[i], "SET probe 1", "OK");
+        server_wait_idle(&s); /* the segment is there: what comes next is no part of its first batch */
+    }
+    for (int i = 0; i < 2; i++) {
+        client_close(&c[i]);
+    }
+    server_stop(&s);
+    tracer_read(&s, &trace);
+    bool does = strstr(trace.data, "= 1\n") != NULL;
+    text_free(&trace);
+    if (!does) {
+        check_skip("the kernel does not write by itself here");
+    }
+}
+
+/* The event of the nth write says this: {data, obj, res, ...} of struct io_event, in hexadecimal. */
+#define EVENT_SAYS(res) "inject=io_getevents:poke_exit=@arg4=00000000000000000000000000000000" res ":when=%d"
+#define MINUS_EIO "fbffffffffffffff"
+#define MINUS_EAGAIN "f5ffffffffffffff"
+#define MINUS_EINVAL "eaffffffffffffff"
+#define BYTES_512 "0002000000000000"
+
+static void kernel_fails(void)
+{
+    need_kernel();
+    for (int n = 1; n < 12; n += 3) {
+        char what[128];
+        snprintf(what, sizeof(what), EVENT_SAYS(MINUS_EIO), n);
+        fail_by(what, "io_getevents", n, n, 1, BESIDE_IDLE); /* the first commit is the log thread's */
+        fail_by(what, "io_getevents", n, n, CLIENTS_MAX, ALONE);
+        snprintf(what, sizeof(what), "inject=io_submit:error=EIO:when=%d", n);
+        fail_by(what, "io_submit", n, n, 1, BESIDE_IDLE);
+    }
+}
+
+#define BY_THREAD_COMMITS 40
+
+/* What it has not done, or not whole, or would have to wait for, the log thread does. */
+static void kernel_leaves(const char *what, const char *calls)
+{
+    struct server s;
+    struct commits c = {.client_count = 2};
+    struct text trace = {0};
+    char said[4096];
+    size_t syncs = 0;
+    tracer_start(&s, "data", what, calls, small);
+    for (int i = 0; i < c.client_count; i++) {
+        client_open(&c.clients[i], &s);
+    }
+    while (c.ok < BY_THREAD_COMMITS) {
+        CHECK(commit_round(&c), "%s: the server has ended", what);
+    }
+    server_kill(&s);
+    for (int i = 0; i < c.client_count; i++) {
+        client_close(&c.clients[i]);
+    }
+    tracer_read(&s, &trace);
+    for (const char *at = trace.data; (at = strstr(at, "fdatasync(")) != NULL; at++) {
+        syncs++;
+    }
+    CHECK(syncs >= BY_THREAD_COMMITS / 4, "%s: %zu syncs by a thread for %d commits", what, syncs, c.ok);
+    text_free(&trace);
+    check_kept(&c);
+    snprintf(said, sizeof(said), "rm -rf '%s' '%s'", check_path("data"), check_path("trace"));
+    if (system(said) != 0) {
+        check_broken("%s", said);
+    }
+}
+
+static void kernel_leaves_it(void)
+{
+    char what[128];
+    need_kernel();
+    kernel_leaves("inject=io_submit:error=EAGAIN:when=2+2", "io_submit,fdatasync");
+    kernel_leaves("inject=io_submit:error=EINVAL:when=2", "io_submit,fdatasync");
+    kernel_leaves("inject=io_submit:error=EOPNOTSUPP:when=3", "io_submit,fdatasync");
+    static const char *const said[] = {MINUS_EAGAIN, BYTES_512};
+    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+        snprintf(what, sizeof(what), "inject=io_getevents:poke_exit=@arg4=00000000000000000000000000000000%s:when=2+2", said[i]);
+        kernel_leaves(what, "io_getevents,fdatasync");
+    }
+    snprintf(what, sizeof(what), EVENT_SAYS(MINUS_EINVAL), 2);
+    kernel_leaves(what, "io_getevents,fdatasync");
+}
+
+/* One commit after the other, beside an idle client: each OK comes after the end of the write. */
+static void kernel_is_waited_for(void)
+{
+    struct server s;
+    struct client c;
+    struct client idle;
+    struct text trace = {0};
+    int begun = 0;
+    int ended = 0;
+    int answers = 0;
+    need_kernel();
+    tracer_start(&s, "data", NULL, "io_submit,io_getevents,write,writev,sendto,sendmsg", small);
+    client_open(&c, &s);
+    client_open(&idle, &s);
+    client_ask(&idle, "PING", "+PONG");
+    commit_one_by_one(&c);
+    client_close(&c);
+    client_close(&idle);
+    server_stop(&s);
+    tracer_read(&s, &trace);
+    for (char *line = strtok(trace.data, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        begun += strstr(line, " io_submit(") != NULL;
+        ended += strstr(line, " io_getevents(") != NULL;
+        bool answer = strstr(line, "\"OK\\r\\n") != NULL;
+        answers += answer;
+        CHECK(!answer || (begun == ended && answers <= ended + 1), "answer %d: %d writes were begun, %d have ended; the first commit is a thread's",
+              answers, begun, ended);
+    }
+    CHECK(answers == COMMITS && begun >= COMMITS - 1, "%d answers to %d commits, %d writes by the kernel", answers, COMMITS, begun);
+    text_free(&trace);
+}
+
+/* --- syncs once a second --- */
+
 /* Syncs come once a second, whatever is asked of it, and one that fails ends it too. */
 struct writing {
     struct client client;
@@ -163,6 +312,7 @@ static void interval_sync_fails_with(const char *what, const char *calls)
     struct server s;
     struct writing w = {.sent = 0};
     char said[4096];
+    server_deny_aio();
     tracer_start(&s, "data", what, calls, args);
     client_open(&w.client, &s);
     check_until(has_ended, &w, 10 * SECOND_MS, "the second sync has failed, and the server ends");
@@ -219,8 +369,8 @@ static size_t count_syncs(const struct server *s)
     struct text trace = {0};
     size_t count = 0;
     tracer_read(s, &trace);
-    for (const char *at = trace.data; (at = strstr(at, "fdatasync(")) != NULL; at++) {
-        count++;
+    for (char *line = strtok(trace.data, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        count += strstr(line, " fdatasync(") != NULL || strstr(line, "RWF_DSYNC") != NULL;
     }
     text_free(&trace);
     return count;
@@ -230,7 +380,7 @@ static size_t syncs_of(bool together)
 {
     struct server s;
     struct client clients[MANY];
-    tracer_start(&s, together ? "together" : "alone", NULL, "fdatasync", small);
+    tracer_start(&s, together ? "together" : "alone", NULL, "fdatasync,io_submit", small);
     for (int i = 0; i < MANY; i++) {
         client_open(&clients[i], &s);
         client_ask(&clients[i], "PING", "+PONG");
@@ -311,15 +461,6 @@ static size_t count_own_syncs(const struct server *s)
     return count;
 }
 
-#define COMMITS 20
-
-static void commit_one_by_one(struct client *c)
-{
-    for (int i = 0; i < COMMITS; i++) {
-        client_ask(c, "SET key value", "OK");
-    }
-}
-
 static void commit_in_a_pipeline(struct client *c)
 {
     client_ask(c, "SET key value", "OK");
@@ -392,6 +533,9 @@ static const struct check checks[] = {
     {"fdatasync fails", sync_fails},
     {"soak: fdatasync fails 50 times", sync_fails_50},
     {"pwrite fails", write_fails},
+    {"the kernel's write fails", kernel_fails},
+    {"the kernel does not write", kernel_leaves_it},
+    {"the kernel's write is waited for", kernel_is_waited_for},
     {"fdatasync fails, --sync interval", interval_sync_fails},
     {"--sync interval, beside writes", interval_sync_beside_writes},
     {"checkpoint fails", checkpoint_fails},

@@ -163,7 +163,7 @@ static bool start(struct durable *d, bool repair)
     d->failures[DURABLE_READ] += d->result == RECOVER_FAILED;
     /* Where a log that ends before the checkpoint is given up, the checkpoint counts. */
     uint64_t seq = d->found.last > d->found.checkpoint ? d->found.last : d->found.checkpoint;
-    d->differs = taken && !past_is_at(&d->past, &d->store, seq);
+    d->differs = taken && (!past_is_at(&d->past, &d->store, seq) || (!repair && seq < d->acknowledged));
     if (!taken || d->differs || !begin_writing(d)) {
         store_deinit(&d->store);
         sim_disk_kill(d->disk);
@@ -203,6 +203,24 @@ static void acknowledge(struct durable *d)
     d->acknowledged = seq > d->acknowledged ? seq : d->acknowledged;
 }
 
+static bool is_left(int rc)
+{
+    return rc == -EAGAIN || rc == -ENOTSUP;
+}
+
+/* As committer.c, now in one go and now by a write that goes on by itself; with --sync none some are synced, too. */
+static int write_batch(struct durable *d, struct journal_batch *b)
+{
+    bool sync = d->shape.sync || rng_chance(&d->rng, 20);
+    size_t size = buf_len(&b->bytes);
+    if (rng_chance(&d->rng, 30) || !log_can_begin(&d->log, size, b->opens_stretch, sync)) {
+        return log_write(&d->log, buf_head(&b->bytes), size, b->last, b->opens_stretch, sync, TIME);
+    }
+    int rc = log_begin(&d->log, buf_head(&b->bytes), size, b->last, sync);
+    rc = rc < 0 ? rc : log_end(&d->log);
+    return is_left(rc) ? log_flush(&d->log, sync) : rc;
+}
+
 void durable_write(struct durable *d)
 {
     struct journal_batch b;
@@ -211,7 +229,7 @@ void durable_write(struct durable *d)
     }
     journal_take(&d->journal, &b);
     d->disk->label = DURABLE_WRITE;
-    int rc = log_write(&d->log, buf_head(&b.bytes), buf_len(&b.bytes), b.last, b.opens_stretch, d->shape.sync, TIME);
+    int rc = write_batch(d, &b);
     if (rc < 0) {
         buf_deinit(&b.bytes);
         stop(d);

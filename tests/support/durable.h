@@ -58,7 +58,7 @@ struct durable {
     uint64_t checkpointed;             /* newest commit of a checkpoint of this life */
     unsigned checkpoints;              /* made by it */
     unsigned failures[DURABLE_LABELS]; /* calls that ended with an error */
-    bool differs;                      /* the store has answered other than the model */
+    bool differs;                      /* the store has answered other than the model, or a start has found less than was acknowledged */
 };
 
 /* On an empty disk, or one whose data are known: as of commits in *past, which it takes over. acknowledged: the newest one that

@@ -8,6 +8,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#define SECTOR 512 /* all that a write which goes on by itself does where it fails */
+
 static void *must(void *ptr)
 {
     if (ptr == NULL) {
@@ -214,7 +216,7 @@ static bool fails(struct sim_disk *dir, enum sim_op op)
         return false;
     }
     uint64_t nth = ++d->ops;
-    bool applies = p->how != SIM_SHORT || op == SIM_READ || op == SIM_WRITE;
+    bool applies = p->how != SIM_SHORT || op == SIM_READ || op == SIM_WRITE || op == SIM_END_WRITE;
     bool is_due = nth == p->nth || (p->on && nth > p->nth && (p->how != SIM_EINTR || (nth - p->nth) % 2 == 0));
     if (p->nth == 0 || !is_due || !applies) {
         return false;
@@ -372,6 +374,69 @@ static int sim_sync(struct disk *disk, int file)
     make_durable(f);
     changed(d);
     return 0;
+}
+
+static int sim_begin_write(struct disk *disk, int file, const void *bytes, size_t size, uint64_t at, bool sync)
+{
+    struct sim_disk *d = sim_of(disk);
+    struct sim_file *f = file_of(d, file);
+    if (d->writing != 0) {
+        fprintf(stderr, "sim_disk: two writes at once\n");
+        exit(99);
+    }
+    if (fails(d, SIM_BEGIN_WRITE)) {
+        return how(d) == SIM_EINTR ? -EAGAIN : failure(d);
+    }
+    struct sim_change *c = file_change(f);
+    c->at = at;
+    bytes_write(&c->bytes, bytes, size, 0);
+    d->writing = file + 1; /* to be seen at its end */
+    d->writing_syncs = sync;
+    changed(d);
+    return 0;
+}
+
+/* The newest change becomes durable, alone. What an earlier one has written in the same place cannot come back. */
+static void make_newest_durable(struct sim_file *f)
+{
+    struct sim_change *newest = &f->changes[--f->count];
+    for (size_t i = 0; i < f->count; i++) {
+        struct sim_change *c = &f->changes[i];
+        if (c->truncates || !overlap(c, newest)) {
+            continue;
+        }
+        if (c->at > newest->at) {
+            fprintf(stderr, "sim_disk: a write that goes on by itself is no appending one\n");
+            exit(99);
+        }
+        c->bytes.size = newest->at - c->at;
+    }
+    apply(&f->durable, newest);
+    bytes_free(&newest->bytes);
+}
+
+static ssize_t sim_end_write(struct disk *disk)
+{
+    struct sim_disk *d = sim_of(disk);
+    struct sim_file *f = file_of(d, d->writing - 1);
+    struct sim_change *c = &f->changes[f->count - 1];
+    bool failed = fails(d, SIM_END_WRITE);
+    d->writing = 0;
+    if (failed && how(d) == SIM_EINTR) {
+        bytes_free(&c->bytes);
+        f->count--;
+        return -EAGAIN;
+    }
+    c->bytes.size = failed && c->bytes.size > SECTOR ? SECTOR : c->bytes.size;
+    size_t done = c->bytes.size;
+    apply(&f->now, c);
+    if (failed) {
+        c->given_up = how(d) != SIM_SHORT;
+    } else if (d->writing_syncs) {
+        make_newest_durable(f);
+    }
+    changed(d);
+    return failed && how(d) != SIM_SHORT ? failure(d) : (ssize_t)done;
 }
 
 static int sim_size(struct disk *disk, int file, uint64_t *size)
@@ -540,6 +605,8 @@ static const struct disk_ops sim_ops = {
     .read = sim_read,
     .write = sim_write,
     .sync = sim_sync,
+    .begin_write = sim_begin_write,
+    .end_write = sim_end_write,
     .size = sim_size,
     .truncate = sim_truncate,
     .rename = sim_rename,
@@ -575,6 +642,11 @@ void sim_disk_deinit(struct sim_disk *d)
 
 void sim_disk_kill(struct sim_disk *d)
 {
+    if (d->writing != 0) { /* the kernel goes on */
+        struct sim_file *f = file_of(d, d->writing - 1);
+        apply(&f->now, &f->changes[f->count - 1]);
+    }
+    d->writing = 0;
     memset(d->handles, 0, sizeof(d->handles));
     d->open = false;
     for (size_t i = 0; i < d->file_count; i++) {

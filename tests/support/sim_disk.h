@@ -8,6 +8,9 @@
  * have its new size without its data. Each name that was made, changed or removed since the names were synced is so or as it
  * was, alone of all others; a rename is one change.
  *
+ * A write that goes on by itself is a change that was not synced until its end; if it was to be synced it is durable then, it alone,
+ * whatever was written before.
+ *
  * A sync that failed leaves its changes as they are to be seen, and no later sync writes them: what Linux does with pages that
  * could not be written. Only writing the bytes anew makes them durable.
  *
@@ -25,6 +28,8 @@ enum sim_op {
     SIM_READ,
     SIM_WRITE,
     SIM_SYNC,
+    SIM_BEGIN_WRITE,
+    SIM_END_WRITE,
     SIM_SIZE,
     SIM_TRUNCATE,
     SIM_RENAME,
@@ -38,7 +43,8 @@ enum sim_op {
     SIM_LIST_DIRS,
 };
 
-/* How an operation fails. SHORT: a read or write does half of it. EINTR: it has done nothing, and may be tried again. */
+/* How an operation fails. SHORT: a read or write does half of it. EINTR: it has done nothing, and may be tried again; begin_write and
+ * end_write say EAGAIN then. */
 enum sim_failure { SIM_EIO, SIM_ENOSPC, SIM_SHORT, SIM_EINTR, SIM_FAILURES };
 
 struct sim_plan {
@@ -106,6 +112,8 @@ struct sim_disk {
     size_t name_change_count;
     size_t name_change_room;
     size_t handles[SIM_HANDLES]; /* a file's index plus 1; 0: free */
+    int writing;        /* the file to which a write goes on by itself, plus 1; 0: none */
+    bool writing_syncs;
     struct sim_plan plan;
     int label;                                      /* what the program is at, as it says itself */
     uint64_t ops;                                   /* that the plan counts */

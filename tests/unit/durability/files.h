@@ -13,7 +13,7 @@
 #define FILES_ID UINT64_C(0x7478)
 #define FILES_SEGMENT ((size_t)2048)
 
-static inline void log_begin(struct log *log, struct sim_disk *disk)
+static inline void log_begin_on(struct log *log, struct sim_disk *disk)
 {
     *log = (struct log){.disk = &disk->disk, .id = FILES_ID, .segment_bytes = FILES_SEGMENT, .end = {.file = -1}};
 }

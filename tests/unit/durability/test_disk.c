@@ -1,6 +1,8 @@
 /* disk and append: files in a real directory. What is written in whole pieces goes past the system's cache where the file system can
  * do that, and what is not, behind them, is the same file. */
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -94,7 +96,87 @@ Test(disk_dir, pieces_of_new_files_go_past_the_cache)
     fixture_deinit(&f);
 }
 
+/* --- writes that go on by themselves --- */
+
+/* Whether this build, kernel and file system have them. */
+static bool has_async(struct fixture *f)
+{
+    const struct disk_ops *ops = f->dir.disk.ops;
+    bool has = ops->write_event(&f->dir.disk) >= 0;
+    has = has && ops->begin_write(&f->dir.disk, f->file, f->piece, DISK_BLOCK_BYTES, 0, true) == 0;
+    return has && ops->end_write(&f->dir.disk) == (ssize_t)DISK_BLOCK_BYTES;
+}
+
+static bool is_readable(int event, int timeout_ms)
+{
+    struct pollfd p = {.fd = event, .events = POLLIN};
+    return poll(&p, 1, timeout_ms) == 1;
+}
+
+Test(disk_dir, a_write_that_goes_on_by_itself_says_when_it_has_ended)
+{
+    struct fixture f;
+    uint64_t at = 0;
+    fixture_init(&f);
+    write_next(&f, 'a', DISK_PIECE_BYTES, &at); /* blocks that exist */
+    const struct disk_ops *ops = f.dir.disk.ops;
+    if (has_async(&f)) {
+        int event = ops->write_event(&f.dir.disk);
+        size_t size = 2 * DISK_BLOCK_BYTES;
+        for (int i = 0; i < 4; i++) {
+            memset(f.piece, 'b' + i, size);
+            cr_assert_not(is_readable(event, 0), "before it has begun");
+            int rc = ops->begin_write(&f.dir.disk, f.file, f.piece, size, (uint64_t)i * size, i % 2 == 0);
+            if (rc == -EAGAIN) { /* it may say so at any time */
+                cr_assert_eq(disk_write_all(&f.dir.disk, f.file, f.piece, size, (uint64_t)i * size), 0);
+                continue;
+            }
+            cr_assert_eq(rc, 0);
+            cr_assert(is_readable(event, 10000), "it has not ended");
+            cr_assert_eq(ops->end_write(&f.dir.disk), (ssize_t)size);
+        }
+        int fd = ops->open(&f.dir.disk, "new", DISK_READ); /* what was read through the cache cannot be written without waiting */
+        for (int i = 0; i < 4; i++) {
+            assert_bytes(fd, (char)('b' + i), size, (off_t)i * (off_t)size);
+        }
+        close(fd);
+    }
+    fixture_deinit(&f);
+}
+
+/* What would be done before begin_write comes back, or cannot be done so, is refused, and nothing of it is done. */
+Test(disk_dir, what_cannot_go_on_by_itself_is_refused)
+{
+    struct fixture f;
+    uint64_t at = 0;
+    fixture_init(&f);
+    write_next(&f, 'a', DISK_PIECE_BYTES, &at);
+    const struct disk_ops *ops = f.dir.disk.ops;
+    bool has = has_async(&f);
+    memset(f.piece, 'b', DISK_PIECE_BYTES);
+    int through_cache = ops->open(&f.dir.disk, "new", DISK_WRITE);
+    cr_assert_eq(ops->begin_write(&f.dir.disk, through_cache, f.piece, DISK_BLOCK_BYTES, 0, true), -ENOTSUP);
+    if (has) {
+        int rc = ops->begin_write(&f.dir.disk, f.file, f.piece, DISK_BLOCK_BYTES + 1, DISK_BLOCK_BYTES, true);
+        cr_assert_eq(rc < 0 ? rc : ops->end_write(&f.dir.disk), -ENOTSUP, "no whole blocks");
+    }
+    assert_bytes(through_cache, 'a', DISK_PIECE_BYTES - DISK_BLOCK_BYTES, DISK_BLOCK_BYTES);
+    close(through_cache);
+    fixture_deinit(&f);
+}
+
 /* --- append --- */
+
+/* In one of both ways. */
+static void flush(struct append *a, uint64_t end, bool async)
+{
+    int rc = async ? append_flush_begin(a, end, true) : -EAGAIN;
+    rc = rc == 0 ? append_flush_end(a) : rc;
+    if (rc == -EAGAIN || rc == -ENOTSUP) {
+        rc = append_flush(a, end);
+    }
+    cr_assert_eq(rc, 0);
+}
 
 /* All that was added stands in the file after each flush, behind it zeros to the end of a block at most, and nothing beyond `end`. */
 static void assert_appended(struct fixture *f, const char *all, size_t size, size_t end)
@@ -133,7 +215,7 @@ static void append_at_random(size_t end, uint32_t most, uint64_t seed)
         size += more;
         cr_assert_eq(append_size(&a), size);
         if (rng_below(&rng, 2) == 0 || size == end) {
-            cr_assert_eq(append_flush(&a, end), 0);
+            flush(&a, end, f.dir.disk.ops->write_event(&f.dir.disk) >= 0 && rng_below(&rng, 2) == 0);
             assert_appended(&f, all, size, end);
         }
     }

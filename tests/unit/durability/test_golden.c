@@ -223,7 +223,7 @@ Test(golden, format_2_is_what_is_written_today)
     struct sim_disk golden;
     struct writing w;
     sim_disk_init(&disk);
-    log_begin(&w.log, &disk);
+    log_begin_on(&w.log, &disk);
     write_log(&w);
     write_checkpoint(&disk);
     if (getenv("TXKV_GOLDEN_WRITE") != NULL) {

@@ -64,7 +64,7 @@ Test(log_make, is_on_disk_when_it_returns)
     struct rng rng = {1};
     struct log log;
     sim_disk_init(&disk);
-    log_begin(&log, &disk);
+    log_begin_on(&log, &disk);
     cr_assert_eq(log_make(&log, 1), 0);
     sim_disk_lose_power(&after, &disk, &rng, 0);
     const struct sim_bytes *b = sim_disk_bytes(&after, "log-0000000000000001");
@@ -83,7 +83,7 @@ Test(log_make, leaves_nothing_where_it_fails)
         struct sim_disk disk;
         struct log log;
         sim_disk_init(&disk);
-        log_begin(&log, &disk);
+        log_begin_on(&log, &disk);
         disk.plan = (struct sim_plan){.nth = nth, .how = SIM_ENOSPC};
         int rc = log_make(&log, 1);
         bool failed = disk.failed > 0;
@@ -105,7 +105,7 @@ Test(log_write, with_sync_is_on_disk_when_it_returns)
     struct log log;
     struct found f;
     sim_disk_init(&disk);
-    log_begin(&log, &disk);
+    log_begin_on(&log, &disk);
     cr_assert_eq(log_put(&log, "a", "1", true, true), 0);
     find_after_loss(&f, &disk);
     assert_found(&f, RECOVER_CLEAN, "commit 1: a=1; ");
@@ -125,7 +125,7 @@ Test(log_write, without_sync_the_next_segment_waits_for_this_one)
     struct log log;
     struct found f;
     sim_disk_init(&disk);
-    log_begin(&log, &disk);
+    log_begin_on(&log, &disk);
     cr_assert_eq(log_put(&log, "a", "1", true, false), 0);
     cr_assert_eq(log_put(&log, "b", "2", false, false), 0);
     cr_assert(log.syncs == 0 && log.synced == 0);
@@ -148,7 +148,7 @@ Test(log_write, without_a_segment_made_fails)
     struct log log;
     char bytes[FILE_HEADER_BYTES + RECORD_HEADER_BYTES] = {0};
     sim_disk_init(&disk);
-    log_begin(&log, &disk);
+    log_begin_on(&log, &disk);
     record_marker(bytes + FILE_HEADER_BYTES, 0);
     cr_assert_eq(log_write(&log, bytes, sizeof(bytes), 1, true, true, 0), -ENOENT);
     sim_disk_deinit(&disk);
@@ -160,7 +160,7 @@ Test(log_sync, fails_for_good)
     struct sim_disk disk;
     struct log log;
     sim_disk_init(&disk);
-    log_begin(&log, &disk);
+    log_begin_on(&log, &disk);
     cr_assert_eq(log_put(&log, "a", "1", true, false), 0);
     disk.label = 1;
     disk.ops = 0;
@@ -179,7 +179,7 @@ Test(log_mark, shows_that_what_is_before_it_was_on_disk)
     struct log log;
     struct found f;
     sim_disk_init(&disk);
-    log_begin(&log, &disk);
+    log_begin_on(&log, &disk);
     cr_assert_eq(log_mark(&log), 0, "nothing to mark");
     cr_assert_eq(log_put(&log, "a", "1", true, false), 0);
     cr_assert_eq(log_mark(&log), 0);
@@ -203,7 +203,7 @@ Test(log_mark, stays_within_its_segment)
     struct sim_disk disk;
     struct log log;
     sim_disk_init(&disk);
-    log_begin(&log, &disk);
+    log_begin_on(&log, &disk);
     cr_assert_eq(log_put(&log, "a", "1", true, true), 0);
     while (append_size(&log.end) + RECORD_HEADER_BYTES <= FILES_SEGMENT) {
         cr_assert_eq(log_mark(&log), 0);
@@ -222,7 +222,7 @@ Test(log_mark, stays_within_its_segment)
 static void five_segments(struct sim_disk *disk, struct log *log)
 {
     sim_disk_init(disk);
-    log_begin(log, disk);
+    log_begin_on(log, disk);
     for (int i = 0; i < 10; i++) {
         cr_assert_eq(log_put(log, "k", "v", i % 2 == 0, true), 0);
     }

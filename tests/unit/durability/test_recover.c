@@ -15,7 +15,7 @@ static void make_log(struct sim_disk *disk, const char *tag, int commits)
 {
     struct log log;
     sim_disk_init(disk);
-    log_begin(&log, disk);
+    log_begin_on(&log, disk);
     for (int i = 0; i < commits; i++) {
         char key[2] = {(char)('a' + i), '\0'};
         char value[16];
@@ -311,7 +311,7 @@ Test(recover_read, refuses_files_of_another_directory)
     struct log log;
     make_log(&disk, "", 4);
     sim_disk_init(&other);
-    log_begin(&log, &other);
+    log_begin_on(&log, &other);
     log.id = FILES_ID + 1;
     for (int i = 0; i < 4; i++) {
         cr_assert_eq(log_put(&log, "k", "other", i % 2 == 0, true), 0);
@@ -494,7 +494,7 @@ Test(recover_settle, removes_segments_made_ahead)
     struct found f;
     struct log log;
     make_log(&disk, "", 2);
-    log_begin(&log, &disk);
+    log_begin_on(&log, &disk);
     cr_assert_eq(log_make(&log, 2), 0);
     find(&f, &disk);
     assert_found(&f, RECOVER_CLEAN, "commit 1: a=1; commit 2: b=2; ");

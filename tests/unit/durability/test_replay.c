@@ -54,7 +54,7 @@ static void make_log(struct sim_disk *disk, const char *keys)
 {
     struct log log;
     sim_disk_init(disk);
-    log_begin(&log, disk);
+    log_begin_on(&log, disk);
     for (size_t i = 0; keys[i] != '\0'; i++) {
         cr_assert_eq(log_put(&log, (char[]){keys[i], '\0'}, "v", i % 2 == 0, true), 0);
     }
