@@ -235,6 +235,7 @@ void durable_write(struct durable *d)
         stop(d);
         return;
     }
+    d->marked = false;
     journal_done(&d->journal, &b);
     store_settled(&d->store, d->journal.durable);
     acknowledge(d);
@@ -243,9 +244,10 @@ void durable_write(struct durable *d)
 void durable_mark(struct durable *d)
 {
     d->disk->label = DURABLE_WRITE;
-    if (d->stopped || d->log.end.file < 0 || journal_has_batch(&d->journal)) {
+    if (d->stopped || d->marked || d->log.end.file < 0 || journal_has_batch(&d->journal)) {
         return;
     }
+    d->marked = true;
     if (log_mark(&d->log) < 0) {
         stop(d);
     } else {

@@ -47,6 +47,7 @@ struct durable {
     struct journal journal;
     struct log log;
     uint64_t made; /* number of the newest segment made */
+    bool marked;   /* a marker is the last record: the journal has room for one behind each batch */
     bool checkpointing;
     bool walked; /* all of the walk is in `file` or in `rest` */
     bool begun;  /* `file` has been */
