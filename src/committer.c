@@ -291,11 +291,18 @@ static void hand_over(struct committer *c)
     }
 }
 
+/* Between running requests and sending their answers, where the loop would write the batch itself: what need not wait for a disk goes
+ * out before. */
+static bool is_owed_first(const struct committer *c)
+{
+    return c->tick->taken != NULL && may_write_here(c) && session_sendable(c->engine->first) > 0;
+}
+
 bool committer_pump(struct committer *c)
 {
     bool waits = false;
     if (!is_busy(c) && journal_has_batch(&c->journal)) {
-        waits = may_grow(c);
+        waits = may_grow(c) || is_owed_first(c);
         if (!waits) {
             hand_over(c);
         }

@@ -75,8 +75,8 @@ struct committer {
 /* Starts on a log that recover_settle has set up. 0, or -1 with one line on stderr. */
 int committer_start(struct committer *c, uv_loop_t *loop);
 
-/* In each turn, when its requests have run and again at its end: hands over what has come together. True when it wants to be called
- * again although nothing happens. */
+/* In each turn, when its requests have run and again when their answers are sent: hands over what has come together. True when it wants
+ * to be called again although nothing happens. */
 bool committer_pump(struct committer *c);
 
 /* Wants all commits so far on disk, whatever --sync says: `synced` tells. */

@@ -509,6 +509,33 @@ static void loop_writes(void)
     CHECK(own_syncs_of("much", commit_much, false) == 0, "the loop has synced 100,000 bytes");
 }
 
+/* Nor does an answer that depends on nothing which is not on disk wait for that: it goes out before the loop writes. */
+static void loop_answers_first(void)
+{
+    struct server s;
+    struct client c;
+    struct text trace = {0};
+    int first = 0;
+    tracer_start(&s, "data", NULL, "fdatasync,write,writev,sendto,sendmsg", small);
+    client_open(&c, &s);
+    client_ask(&c, "SET settled yes", "OK");
+    commit_one_by_one(&c);
+    for (int i = 0; i < COMMITS; i++) {
+        client_send(&c, "GET settled\r\nSET key value\r\n", 28);
+        client_expect(&c, "yes");
+        client_expect(&c, "OK");
+    }
+    client_close(&c);
+    server_stop(&s);
+    tracer_read(&s, &trace);
+    CHECK(strstr(trace.data, "\"yes\\r\\nOK") == NULL, "what was on disk was answered with what was not");
+    for (const char *at = trace.data; (at = strstr(at, "\"yes\\r\\n\"")) != NULL; at++) {
+        first++;
+    }
+    CHECK(first == COMMITS, "%d of %d answers are in the trace", first, COMMITS);
+    text_free(&trace);
+}
+
 /* A file system that cannot rename to a free name alone, as one over a network. */
 static void backup_elsewhere(void)
 {
@@ -541,6 +568,7 @@ static const struct check checks[] = {
     {"checkpoint fails", checkpoint_fails},
     {"one sync for many commits", one_sync_for_many},
     {"the loop writes for one alone", loop_writes},
+    {"the loop answers first", loop_answers_first},
     {"backup is on disk", backup_is_on_disk},
     {"backup elsewhere", backup_elsewhere},
 };
