@@ -153,7 +153,10 @@ static void on_ended(uv_poll_t *ended, int status, int events)
 {
     struct committer *c = ended->data;
     (void)events;
-    if (status < 0 || !c->in_kernel) {
+    if (status < 0) {
+        c->has_kernel = false; /* the loop does not watch it any more: this is the last end that it tells */
+    }
+    if (!c->in_kernel) {
         return;
     }
     int rc = log_end(&c->log);
