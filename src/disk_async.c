@@ -7,13 +7,15 @@
 #include <fcntl.h>
 #include <libaio.h>
 #include <linux/fs.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* What a kernel or a file system says that cannot do it. */
+/* What a kernel or a file system says that cannot do it; and what says nothing of the disk (-EINTR: a signal, for which pwrite(2) would
+ * have begun anew). */
 static int told(long rc)
 {
-    return rc == -EINVAL || rc == -EOPNOTSUPP || rc == -ENOSYS ? -ENOTSUP : (int)rc;
+    return rc == -EINVAL || rc == -EOPNOTSUPP || rc == -ENOSYS ? -ENOTSUP : rc == -EINTR ? -EAGAIN : (int)rc;
 }
 
 int disk_async_open(struct disk_async *a)
@@ -46,19 +48,30 @@ int disk_async_begin(struct disk_async *a, int file, const void *bytes, size_t s
     io_set_eventfd(&request, a->event);
     request.aio_rw_flags = RWF_NOWAIT | (sync ? RWF_DSYNC : 0);
     int rc = io_submit(a->context, 1, requests);
-    return rc == 1 ? 0 : rc == 0 ? -EAGAIN : told(rc);
+    return rc == 1 ? 0 : rc == 0 || rc == -ENOMEM ? -EAGAIN : told(rc);
+}
+
+/* What has ended can be fetched a moment before the kernel sets the event, which would stay set for the next write then. */
+static void take_event(const struct disk_async *a)
+{
+    uint64_t count;
+    while (read(a->event, &count, sizeof(count)) < 0 && errno == EAGAIN) {
+        (void)sched_yield();
+    }
 }
 
 ssize_t disk_async_end(struct disk_async *a)
 {
-    struct io_event event;
-    uint64_t count;
+    struct io_event event = {0};
     int rc;
     do {
         rc = io_getevents(a->context, 1, 1, &event, NULL);
     } while (rc == -EINTR);
-    (void)!read(a->event, &count, sizeof(count)); /* it is set by now */
-    return rc < 0 ? rc : (long)event.res < 0 ? told((long)event.res) : (ssize_t)event.res;
+    if (rc != 1) {
+        return rc < 0 ? rc : -EIO;
+    }
+    take_event(a);
+    return (long)event.res < 0 ? told((long)event.res) : (ssize_t)event.res;
 }
 
 void disk_async_close(struct disk_async *a)

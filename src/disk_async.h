@@ -2,9 +2,10 @@
  *
  *      disk_async_begin --> the descriptor `event` is readable --> disk_async_end
  *
- * It is for files that are open to write directly (disk.h): for others the kernel would do it before it answers. Where it would have
- * to wait before it can begin (for a lock in the file system, say), it does not begin (RWF_NOWAIT). So no call here waits for a disk,
- * but disk_async_end before the descriptor is readable. */
+ * It is for files that are open to write directly (disk.h): for others the kernel would do it before it answers. It is asked not to
+ * begin where it would have to wait first, for a lock of the file, say (RWF_NOWAIT). It keeps to that as far as the file system does:
+ * ext4 takes note of the time of a write before it begins, and may wait for its journal then. disk_async_end waits where the
+ * descriptor is not readable yet. */
 #ifndef TXKV_DISK_ASYNC_H
 #define TXKV_DISK_ASYNC_H
 
@@ -25,8 +26,9 @@ int disk_async_open(struct disk_async *a);
  * when they are on disk. 0; -EAGAIN when it cannot begin now; -ENOTSUP when it never can. */
 int disk_async_begin(struct disk_async *a, int file, const void *bytes, size_t size, uint64_t at, bool sync);
 
-/* The end of the one that was begun: how much is written (and on disk), or a negative errno, where -EAGAIN and -ENOTSUP mean that
- * nothing of it was done. Waits for it. */
+/* The end of the one that was begun: how much is written (and on disk), or a negative errno. After -EAGAIN and -ENOTSUP it may be
+ * written anew by other means: no disk has failed, but some of it may have been done (of a file whose blocks do not lie in one row the
+ * first ones, say). Waits for it. */
 ssize_t disk_async_end(struct disk_async *a);
 
 /* Nothing may be under way. No-op where there is none. */
