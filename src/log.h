@@ -1,8 +1,8 @@
 /* log: the commits on disk, in segments.
  *
  * A segment is a file of a fixed size, made ahead: zeros, synced, renamed to its name, the name synced. So a batch is one
- * write (more above 128 KiB) of blocks that exist and one fdatasync that has no new size to record. A batch never goes beyond
- * its segment, and a segment is begun only when the one before is on disk.
+ * write (more above 128 KiB) of blocks that exist and one sync that has no new size to record: an fdatasync, or the write's own
+ * (log_begin). A batch never goes beyond its segment, and a segment is begun only when the one before is on disk.
  *
  *      segment n                                      segment n+1                      segment n+2
  *      [header | record record record ... | zeros]    [header | record ... | zeros]    [zeros: made ahead]
