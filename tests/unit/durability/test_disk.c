@@ -104,7 +104,8 @@ static bool has_async(struct fixture *f)
     const struct disk_ops *ops = f->dir.disk.ops;
     bool has = ops->write_event(&f->dir.disk) >= 0;
     has = has && ops->begin_write(&f->dir.disk, f->file, f->piece, DISK_BLOCK_BYTES, 0, true) == 0;
-    return has && ops->end_write(&f->dir.disk) == (ssize_t)DISK_BLOCK_BYTES;
+    ssize_t rc = has ? ops->end_write(&f->dir.disk) : -ENOTSUP;
+    return rc == (ssize_t)DISK_BLOCK_BYTES || rc == -EAGAIN;
 }
 
 static bool is_readable(int event, int timeout_ms)
@@ -126,14 +127,16 @@ Test(disk_dir, a_write_that_goes_on_by_itself_says_when_it_has_ended)
         for (int i = 0; i < 4; i++) {
             memset(f.piece, 'b' + i, size);
             cr_assert_not(is_readable(event, 0), "before it has begun");
-            int rc = ops->begin_write(&f.dir.disk, f.file, f.piece, size, (uint64_t)i * size, i % 2 == 0);
-            if (rc == -EAGAIN) { /* it may say so at any time */
+            ssize_t rc = ops->begin_write(&f.dir.disk, f.file, f.piece, size, (uint64_t)i * size, i % 2 == 0);
+            if (rc == 0) {
+                cr_assert(is_readable(event, 10000), "it has not ended");
+                rc = ops->end_write(&f.dir.disk);
+            }
+            if (rc == -EAGAIN) { /* it may say so at any time: XFS does where it has to take note of a new time */
                 cr_assert_eq(disk_write_all(&f.dir.disk, f.file, f.piece, size, (uint64_t)i * size), 0);
                 continue;
             }
-            cr_assert_eq(rc, 0);
-            cr_assert(is_readable(event, 10000), "it has not ended");
-            cr_assert_eq(ops->end_write(&f.dir.disk), (ssize_t)size);
+            cr_assert_eq(rc, (ssize_t)size);
         }
         int fd = ops->open(&f.dir.disk, "new", DISK_READ); /* what was read through the cache cannot be written without waiting */
         for (int i = 0; i < 4; i++) {
@@ -157,8 +160,9 @@ Test(disk_dir, what_cannot_go_on_by_itself_is_refused)
     int through_cache = ops->open(&f.dir.disk, "new", DISK_WRITE);
     cr_assert_eq(ops->begin_write(&f.dir.disk, through_cache, f.piece, DISK_BLOCK_BYTES, 0, true), -ENOTSUP);
     if (has) {
-        int rc = ops->begin_write(&f.dir.disk, f.file, f.piece, DISK_BLOCK_BYTES + 1, DISK_BLOCK_BYTES, true);
-        cr_assert_eq(rc < 0 ? rc : ops->end_write(&f.dir.disk), -ENOTSUP, "no whole blocks");
+        ssize_t rc = ops->begin_write(&f.dir.disk, f.file, f.piece, DISK_BLOCK_BYTES + 1, DISK_BLOCK_BYTES, true);
+        rc = rc < 0 ? rc : ops->end_write(&f.dir.disk);
+        cr_assert(rc == -ENOTSUP || rc == -EAGAIN, "no whole blocks: %zd", rc);
     }
     assert_bytes(through_cache, 'a', DISK_PIECE_BYTES - DISK_BLOCK_BYTES, DISK_BLOCK_BYTES);
     close(through_cache);
