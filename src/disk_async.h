@@ -3,9 +3,8 @@
  *      disk_async_begin --> the descriptor `event` is readable --> disk_async_end
  *
  * It is for files that are open to write directly (disk.h): for others the kernel would do it before it answers. It is asked not to
- * begin where it would have to wait first, for a lock of the file, say (RWF_NOWAIT). It keeps to that as far as the file system does:
- * ext4 takes note of the time of a write before it begins, and may wait for its journal then. disk_async_end waits where the
- * descriptor is not readable yet. */
+ * begin where it would have to wait first, for a lock of the file, say (RWF_NOWAIT); it mostly keeps to that (docs/architecture.md,
+ * Durability). disk_async_end waits where the descriptor is not readable yet. */
 #ifndef TXKV_DISK_ASYNC_H
 #define TXKV_DISK_ASYNC_H
 
