@@ -266,7 +266,7 @@ static void kernel_leaves_it(void)
     kernel_leaves(what, "io_getevents,fdatasync");
 }
 
-/* One commit after the other, beside an idle client: each OK comes after the end of the write. */
+/* One commit after the other, beside an idle client: each OK comes after the end of the write, which is a synced one. */
 static void kernel_is_waited_for(void)
 {
     struct server s;
@@ -287,7 +287,9 @@ static void kernel_is_waited_for(void)
     server_stop(&s);
     tracer_read(&s, &trace);
     for (char *line = strtok(trace.data, "\n"); line != NULL; line = strtok(NULL, "\n")) {
-        begun += strstr(line, " io_submit(") != NULL;
+        bool begins = strstr(line, " io_submit(") != NULL;
+        CHECK(!begins || strstr(line, "RWF_DSYNC") != NULL, "a write that is not synced: %s", line);
+        begun += begins;
         ended += strstr(line, " io_getevents(") != NULL;
         bool answer = strstr(line, "\"OK\\r\\n") != NULL;
         answers += answer;
