@@ -24,6 +24,9 @@ static void release(char *data, size_t cap)
 
 void buf_deinit(struct buf *b)
 {
+    if (buf_loans > 0) {
+        buf_drop_loans(b, 0);
+    }
     if (b->cap > 0) {
         release(b->data, b->cap);
     }
@@ -39,7 +42,9 @@ static int move_to(struct buf *b, size_t cap, size_t front)
         return -1;
     }
     size_t len = buf_len(b);
-    if (len > 0) {
+    if (len > 0 && buf_loans > 0) {
+        buf_copy(b, data + front);
+    } else if (len > 0) {
         memcpy(data + front, buf_head(b), len);
     }
     if (b->cap > 0) {
@@ -129,6 +134,9 @@ void buf_consume(struct buf *b, size_t size)
 void buf_truncate(struct buf *b, size_t len)
 {
     assert(len <= buf_len(b));
+    if (buf_loans > 0) {
+        buf_drop_loans(b, len);
+    }
     b->end = b->start + len;
 }
 

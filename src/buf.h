@@ -60,6 +60,38 @@ void buf_commit(struct buf *b, size_t size);
 /* Appends a copy; 0, or -1 without memory, with nothing appended. */
 int buf_append(struct buf *b, const void *bytes, size_t size);
 
+/* --- loans ---
+ *
+ * Large bytes that are appended and most probably sent soon need not be copied into the queue: it has a gap of their size, and what
+ * belongs there stays where it lies, until it is sent from there (buf_pieces), or must be copied into the gap after all.
+ *
+ *      | bytes |  gap, lent  | bytes | gap, lent | bytes |
+ *
+ * Who lends sees to it that buf_repay_all is called before anything of the queue is consumed or read otherwise than by buf_pieces, and
+ * buf_repay_from before the memory that was lent from changes or goes. */
+
+#define BUF_PIECES_MAX 129
+
+extern unsigned buf_loans; /* how many there are, in all queues */
+
+/* As buf_append, but the bytes are borrowed where they lie. */
+int buf_lend(struct buf *b, struct slice bytes);
+
+/* The first size bytes, in order. How many pieces. */
+size_t buf_pieces(const struct buf *b, size_t size, struct slice pieces[BUF_PIECES_MAX]);
+
+/* Copies what was lent to this queue into it, but for what stands in its first `gone` bytes, which nobody needs any more. */
+void buf_repay_all(struct buf *b, size_t gone);
+
+/* Copies what was lent from so many bytes of memory, which are about to change or to go. */
+void buf_repay_from(const void *memory, size_t size);
+
+/* Forgets loans behind the first len bytes. */
+void buf_drop_loans(const struct buf *b, size_t len);
+
+/* Copies what is held, but for gaps. */
+void buf_copy(const struct buf *b, char *to);
+
 /* Drops size bytes at the head; what is left does not move. */
 void buf_consume(struct buf *b, size_t size);
 

@@ -35,8 +35,10 @@ void run_get(struct session *s, const struct request *r)
     int found = store_get(&s->engine->store, session_txn(s), r->args[0], r->hash, &value);
     if (found < 0) {
         command_refuse(s, found);
+    } else if (found == 1) {
+        session_lend(s, value);
     } else {
-        session_found(s, found, value);
+        session_answer(s, s->proto->absent(&s->out));
     }
 }
 

@@ -136,20 +136,35 @@ static int queue(struct conn *c, size_t size)
     return 0;
 }
 
+static int send_now(struct conn *c, size_t size)
+{
+    uv_buf_t bytes[BUF_PIECES_MAX];
+    struct slice pieces[BUF_PIECES_MAX];
+    const struct buf *out = &c->session.out;
+    if (buf_loans == 0) {
+        bytes[0] = uv_buf_init(buf_head(out), (unsigned)size);
+        return uv_try_write(&c->stream, bytes, 1);
+    }
+    size_t count = buf_pieces(out, size, pieces);
+    for (size_t i = 0; i < count; i++) {
+        bytes[i] = uv_buf_init((char *)(uintptr_t)pieces[i].data, (unsigned)pieces[i].len);
+    }
+    return uv_try_write(&c->stream, bytes, (unsigned)count);
+}
+
 /* One write to the kernel; what it does not take goes to libuv. -1 when the connection is lost. */
 static int flush(struct conn *c)
 {
     struct session *s = &c->session;
     size_t ready = c->writing ? 0 : session_sendable(s);
-    if (ready == 0) {
-        return 0;
-    }
-    uv_buf_t bytes = uv_buf_init(buf_head(&s->out), (unsigned)ready);
-    int sent = uv_try_write(&c->stream, &bytes, 1);
-    if (sent < 0 && sent != UV_EAGAIN) {
-        return -1;
-    }
+    int sent = ready > 0 ? send_now(c, ready) : 0;
     size_t gone = sent > 0 ? (size_t)sent : 0;
+    if (buf_loans > 0) {
+        buf_repay_all(&s->out, gone);
+    }
+    if (ready == 0 || (sent < 0 && sent != UV_EAGAIN)) {
+        return ready == 0 ? 0 : -1;
+    }
     session_sent(s, gone);
     return ready == gone ? 0 : queue(c, ready - gone);
 }
@@ -257,6 +272,7 @@ void conn_after_tick(struct session *s)
 {
     struct conn *c = (struct conn *)s;
     if (uv_is_closing(&c->handle)) {
+        buf_repay_all(&s->out, 0);
         return;
     }
     bool waits = are_followed_soon(c);

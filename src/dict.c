@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "buf.h"
 #include "dict_entry.h"
 #include "expiry.h"
 #include "fault.h"
@@ -563,8 +564,17 @@ struct entry *entry_new_expired(const struct entry *expired)
     return e;
 }
 
+/* Its value may have been lent to an answer, and is about to change. */
+static void repay_value(const struct entry *e)
+{
+    if (buf_loans > 0 && !e->tombstone) {
+        buf_repay_from(entry_value(e).data, e->value_len);
+    }
+}
+
 void entry_free(struct entry *e)
 {
+    repay_value(e);
     mem_free(e);
 }
 
@@ -578,6 +588,7 @@ bool entry_overwrite(struct entry *e, struct slice value, uint64_t expires_at)
     } else if (expires_at > 0) {
         return false;
     }
+    repay_value(e);
     e->value_len = (uint32_t)value.len;
     slice_copy((char *)(uintptr_t)e->hh.key + e->hh.keylen, value);
     return true;

@@ -99,6 +99,7 @@ struct proto {
     int (*pong)(struct buf *out);
     int (*queued)(struct buf *out); /* of a request that waits for EXEC; NULL without MULTI */
     int (*value)(struct buf *out, struct slice value);
+    int (*lend)(struct buf *out, struct slice value); /* the same, of a value that stays where it lies: buf_lend */
     int (*absent)(struct buf *out);
     int (*integer)(struct buf *out, int64_t number);
     int (*line)(struct buf *out, struct slice text);

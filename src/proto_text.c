@@ -311,6 +311,14 @@ static int write_line(struct buf *out, struct slice text)
     return 0;
 }
 
+static int lend_line(struct buf *out, struct slice text)
+{
+    if (buf_reserve(out, text.len + 2) == NULL || buf_lend(out, text) < 0) {
+        return -1;
+    }
+    return buf_append(out, "\r\n", 2);
+}
+
 static int write_ok(struct buf *out)
 {
     return buf_append(out, "OK\r\n", 4);
@@ -386,6 +394,7 @@ const struct proto proto_text = {
     .ok = write_ok,
     .pong = write_pong,
     .value = write_line,
+    .lend = lend_line,
     .absent = write_absent,
     .integer = write_integer,
     .line = write_line,

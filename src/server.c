@@ -12,6 +12,7 @@
 #include "hash.h"
 #include "mem.h"
 
+#define LEND_MIN (16 << 10) /* bytes: to copy less costs less than the piece more that is sent */
 #define TIMER_MS 250
 #define CLOCK_AHEAD_MS 1000
 #define LINGER_MS 2000
@@ -294,6 +295,7 @@ static int init_engine(struct server *server)
     e->limits = (struct session_limits){{o->key_max, o->value_max}, o->answer_max, o->pending_max};
     e->store.outcomes.max = o->outcome_max;
     e->store.outcomes.keep = o->outcome_keep_seconds;
+    e->lend_min = LEND_MIN;
     e->plain_mode = o->serializable ? TXN_SERIALIZABLE : TXN_PLAIN;
     e->quiet_transactions = o->quiet_transactions;
     e->binary = o->data != NULL;

@@ -21,6 +21,7 @@ int engine_init(struct engine *e)
         .limits = {.command = {COMMAND_KEY_BYTES_DEFAULT, COMMAND_VALUE_BYTES_DEFAULT},
                    .answer_bytes = (size_t)8 << 20,
                    .pending_bytes = (size_t)1 << 20},
+        .lend_min = SIZE_MAX,
         .plain_mode = TXN_PLAIN,
         .wake = wake_nobody,
     };

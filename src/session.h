@@ -51,6 +51,7 @@ struct engine {
     struct store_limits store_limits;
     struct session_limits limits;
     enum txn_mode plain_mode; /* what a bare BEGIN opens */
+    size_t lend_min;          /* values of so many bytes are lent to answers: who sends these uses buf_pieces and buf_repay_all */
     bool quiet_transactions;  /* BEGIN, COMMIT and ROLLBACK that succeed are not answered */
     bool binary;              /* values may hold CR or LF: they came by RESP, or from the disk */
     const struct secret *password; /* borrowed; NULL: anybody who can connect is served */
@@ -283,6 +284,16 @@ static inline void session_value(struct session *s, struct slice value)
         session_answer(s, s->proto->value(&s->out, value));
     } else {
         session_uncarried(s);
+    }
+}
+
+/* Answers a value that lies in an entry. */
+static inline void session_lend(struct session *s, struct slice value)
+{
+    if (value.len < s->engine->lend_min || !session_carries(s, value)) {
+        session_value(s, value);
+    } else {
+        session_answer(s, s->proto->lend(&s->out, value));
     }
 }
 

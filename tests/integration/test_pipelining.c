@@ -219,6 +219,76 @@ static void large_in_one_go(void)
     server_stop(&s);
 }
 
+#define MEDIUM_VALUE 100000
+
+#define LENT_VALUE 20000 /* bytes: few enough for all to come in one turn of the loop, enough to be sent from where they lie */
+
+/* A value that is answered and changes, or goes and leaves its memory to another one, before its answer is sent. */
+static void large_changed_behind(void)
+{
+    static const char *const before[] = {"", "DEL big\r\n", "FLUSH\r\n", "BEGIN\r\n", "BEGIN\r\nGET big\r\nDEL big\r\nCOMMIT\r\n"};
+    struct server s;
+    struct client c;
+    server_start(&s, NULL);
+    client_open(&c, &s);
+    client_set_large(&c, "big", 'x', 10 * LENT_VALUE); /* it reads much at a time from now on */
+    for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
+        struct text out = {0};
+        struct text expected = {0};
+        client_set_large(&c, "big", 'a', LENT_VALUE);
+        text_addf(&out, "GET big\r\nGET big\r\n%s", before[i]);
+        text_add_line(&out, 'b', LENT_VALUE, "SET %s ", i % 2 == 0 ? "big" : "other");
+        text_addf(&out, "%s", i == 3 ? "ROLLBACK\r\n" : "");
+        text_add_line(&expected, 'a', LENT_VALUE, "%s", "");
+        text_add_line(&expected, 'a', LENT_VALUE, "%s", "");
+        text_addf(&expected, "%s", before[i][0] == '\0' ? "" : "OK\r\n");
+        if (i == 4) {
+            text_add_line(&expected, 'a', LENT_VALUE, "%s", "");
+            text_addf(&expected, "OK\r\nOK\r\n");
+        }
+        text_addf(&expected, "%s", i == 3 ? "OK\r\nOK\r\n" : "OK\r\n");
+        client_exchange(&c, &out, &expected);
+        text_free(&out);
+        text_free(&expected);
+    }
+    client_close(&c);
+    server_stop(&s);
+}
+
+#define MEDIUM_VALUE 100000
+
+/* The same where the client does not take all of it at once, and another one changes it meanwhile. Each answer is one value or the
+ * other, whole. */
+static void large_read_slowly(void)
+{
+    struct server s;
+    struct client slow;
+    struct client other;
+    char value = 'a';
+    server_start(&s, "--pending-max", "64M", NULL);
+    client_open_small(&slow, &s, 4096);
+    client_open(&other, &s);
+    client_set_large(&other, "big", 'a', MEDIUM_VALUE);
+    for (int i = 0; i < 100; i++) {
+        client_sendf(&slow, "GET big\r\n");
+    }
+    client_wait_delivered(&slow);
+    for (char next = 'b'; next < 'f'; next++) {
+        client_set_large(&other, "big", next, MEDIUM_VALUE);
+    }
+    for (int i = 0; i < 100; i++) {
+        size_t len;
+        const char *line = client_line(&slow, &len);
+        CHECK(line != NULL && len == MEDIUM_VALUE, "answer %d has %zu bytes", i, len);
+        CHECK(line[0] >= value && line[0] < 'f', "answer %d is of '%c', after one of '%c'", i, line[0], value);
+        value = line[0];
+        CHECK(strspn(line, (char[]){value, '\0'}) == len, "answer %d is made of two values", i);
+    }
+    client_close(&slow);
+    client_close(&other);
+    server_stop(&s);
+}
+
 static const struct check checks[] = {
     {"a million in one go", million},
     {"byte by byte", byte_by_byte},
@@ -226,6 +296,8 @@ static const struct check checks[] = {
     {"two transactions interleaved", two_transactions_interleaved},
     {"large values, the next one begun", large_next_begun},
     {"large values in one go", large_in_one_go},
+    {"a large value changed behind its answer", large_changed_behind},
+    {"a large value read slowly", large_read_slowly},
 };
 
 CHECK_MAIN(checks)

@@ -19,6 +19,7 @@ void talk_init(struct talk *t, size_t clients)
         fprintf(stderr, "talk_init: no engine for %zu clients\n", clients);
         exit(99);
     }
+    t->engine.lend_min = 1;
     tick_init(&t->tick);
     for (size_t i = 0; i < clients; i++) {
         session_init(&t->talkers[i].session, &t->engine);
@@ -59,12 +60,20 @@ static void take(struct talker *client)
 {
     struct session *s = &client->session;
     size_t len = buf_len(&s->out);
+    struct slice pieces[BUF_PIECES_MAX];
     client->got = must(realloc(client->got, client->got_len + len + 1));
-    if (len > 0) {
-        memcpy(client->got + client->got_len, buf_head(&s->out), len);
-        buf_consume(&s->out, len);
+    size_t at_once = len / 2; /* from where it lies; the rest later */
+    size_t count = buf_pieces(&s->out, at_once, pieces);
+    for (size_t i = 0; i < count; i++) {
+        slice_copy(client->got + client->got_len, pieces[i]);
+        client->got_len += pieces[i].len;
     }
-    client->got_len += len;
+    buf_repay_all(&s->out, at_once);
+    if (len > at_once) {
+        memcpy(client->got + client->got_len, buf_head(&s->out) + at_once, len - at_once);
+        client->got_len += len - at_once;
+    }
+    buf_consume(&s->out, len);
 }
 
 /* As the edge does it: sends, and puts a session that may run again back on the list. */
@@ -72,6 +81,7 @@ static void on_ran(struct session *s)
 {
     struct talker *client = (struct talker *)(void *)s;
     if (client->deaf) {
+        buf_repay_all(&s->out, 0);
         return;
     }
     take(client);

@@ -332,3 +332,129 @@ Test(buf, holds_what_a_plain_array_holds)
         m.len = 0;
     }
 }
+
+/* --- loans --- */
+
+#define LENDERS 8
+#define LENT_MAX 5000
+
+/* What is lent from: the queue must never hold other bytes than these had when they were lent. */
+static char memory[LENDERS][LENT_MAX];
+
+static void lend(size_t lender, size_t size)
+{
+    buf_repay_from(memory[lender], LENT_MAX); /* they change now */
+    fill(memory[lender], size);
+    memcpy(m.bytes + m.len, memory[lender], size);
+    cr_assert_eq(buf_lend(&m.b, slice_of(memory[lender], size)), 0);
+    m.len += size;
+    cr_assert_eq(buf_len(&m.b), m.len);
+}
+
+static void check_pieces(size_t size)
+{
+    struct slice pieces[BUF_PIECES_MAX];
+    size_t at = 0;
+    size_t count = buf_pieces(&m.b, size, pieces);
+    cr_assert_leq(count, (size_t)BUF_PIECES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        cr_assert(at + pieces[i].len <= size && memcmp(m.bytes + at, pieces[i].data, pieces[i].len) == 0, "piece %zu of %zu", i, count);
+        at += pieces[i].len;
+    }
+    cr_assert_eq(at, size);
+}
+
+/* So many are sent, from where they lie; the rest is the queue's own then. */
+static void send(size_t size)
+{
+    check_pieces(size);
+    buf_repay_all(&m.b, size);
+    buf_consume(&m.b, size);
+    memmove(m.bytes, m.bytes + size, m.len - size);
+    m.len -= size;
+    check();
+}
+
+static bool lies_in(struct slice piece, const char *bytes)
+{
+    return piece.data == bytes;
+}
+
+Test(buf, what_is_lent_stays_where_it_lies)
+{
+    struct slice pieces[BUF_PIECES_MAX];
+    append(10);
+    lend(0, 3000);
+    lend(1, 2000);
+    m.fill++;
+    cr_assert_eq(buf_append(&m.b, "end", 3), 0);
+    memcpy(m.bytes + m.len, "end", 3);
+    m.len += 3;
+    cr_assert_eq(buf_pieces(&m.b, m.len, pieces), 4);
+    cr_assert(lies_in(pieces[1], memory[0]) && lies_in(pieces[2], memory[1]));
+    cr_assert_eq(buf_pieces(&m.b, 1000, pieces), 2);
+    cr_assert_eq(pieces[1].len, 990);
+    send(m.len);
+    cr_assert_eq(buf_loans, 0);
+}
+
+Test(buf, too_many_loans_are_copied)
+{
+    fill(memory[0], 10);
+    for (int i = 0; i < BUF_PIECES_MAX; i++) {
+        cr_assert_eq(buf_lend(&m.b, slice_of(memory[0], 10)), 0);
+        memcpy(m.bytes + m.len, memory[0], 10);
+        m.len += 10;
+    }
+    check_pieces(m.len);
+    cr_assert_lt(buf_loans, (unsigned)BUF_PIECES_MAX);
+    send(m.len / 2);
+}
+
+Test(buf, a_queue_that_goes_takes_its_loans_along)
+{
+    struct buf other;
+    buf_init(&other);
+    cr_assert_eq(buf_lend(&other, slice_of(memory[7], 100)), 0);
+    lend(0, 3000);
+    buf_deinit(&m.b);
+    m.len = 0;
+    cr_assert_eq(buf_loans, 1, "that of the other one");
+    buf_deinit(&other);
+    cr_assert_eq(buf_loans, 0);
+}
+
+/* Appended, lent, changed, sent and cut at random, beside the loans of another queue. */
+Test(buf, lends_what_a_plain_array_holds)
+{
+    for (seed = 1; seed < 201; seed++) {
+        uint64_t kept = seed;
+        size_t mark = 0; /* what is cut away was lent or appended as a whole */
+        for (int i = 0; i < 60 && m.len < BYTES_MAX / 2; i++) {
+            size_t size = 1 + below(LENT_MAX);
+            switch (below(5)) {
+            case 0:
+                mark = m.len;
+                fill(m.bytes + m.len, size);
+                cr_assert_eq(buf_append(&m.b, m.bytes + m.len, size), 0);
+                m.len += size;
+                break;
+            case 1:
+            case 2:
+                mark = m.len;
+                lend(below(LENDERS), size);
+                break;
+            case 3:
+                buf_truncate(&m.b, mark);
+                m.len = mark;
+                break;
+            default:
+                check_pieces(below(m.len + 1));
+            }
+        }
+        send(below(m.len + 1));
+        buf_deinit(&m.b);
+        m.len = 0;
+        seed = kept;
+    }
+}
