@@ -72,7 +72,8 @@ int buf_append(struct buf *b, const void *bytes, size_t size);
 
 #define BUF_PIECES_MAX 129
 
-extern unsigned buf_loans; /* how many there are, in all queues */
+extern unsigned buf_loans;      /* how many there are, in all queues */
+extern size_t buf_least_loan; /* bytes, of those of now and some before; SIZE_MAX while there are none */
 
 /* As buf_append, but the bytes are borrowed where they lie. */
 int buf_lend(struct buf *b, struct slice bytes);

@@ -17,6 +17,7 @@ struct loan {
 
 static struct loan loans[LOANS_MAX]; /* those of one queue in order */
 unsigned buf_loans;
+size_t buf_least_loan = SIZE_MAX;
 
 int buf_lend(struct buf *b, struct slice bytes)
 {
@@ -27,6 +28,7 @@ int buf_lend(struct buf *b, struct slice bytes)
         return -1;
     }
     loans[buf_loans++] = (struct loan){b, buf_len(b), bytes};
+    buf_least_loan = bytes.len < buf_least_loan ? bytes.len : buf_least_loan;
     buf_commit(b, bytes.len);
     return 0;
 }
@@ -52,6 +54,12 @@ size_t buf_pieces(const struct buf *b, size_t size, struct slice pieces[BUF_PIEC
     return count;
 }
 
+static void keep(unsigned count)
+{
+    buf_loans = count;
+    buf_least_loan = count == 0 ? SIZE_MAX : buf_least_loan;
+}
+
 /* Puts what belongs there into a gap, but for its first bytes. */
 static void fill(const struct loan *l, size_t except)
 {
@@ -71,7 +79,7 @@ void buf_repay_all(struct buf *b, size_t gone)
             fill(l, gone > l->at ? gone - l->at : 0);
         }
     }
-    buf_loans = kept;
+    keep(kept);
 }
 
 void buf_repay_from(const void *memory, size_t size)
@@ -87,7 +95,7 @@ void buf_repay_from(const void *memory, size_t size)
             fill(l, 0);
         }
     }
-    buf_loans = kept;
+    keep(kept);
 }
 
 void buf_drop_loans(const struct buf *b, size_t len)
@@ -99,7 +107,7 @@ void buf_drop_loans(const struct buf *b, size_t len)
             loans[kept++] = loans[i];
         }
     }
-    buf_loans = kept;
+    keep(kept);
 }
 
 void buf_copy(const struct buf *b, char *to)

@@ -567,7 +567,7 @@ struct entry *entry_new_expired(const struct entry *expired)
 /* Its value may have been lent to an answer, and is about to change. */
 static void repay_value(const struct entry *e)
 {
-    if (buf_loans > 0 && !e->tombstone) {
+    if (e->value_len >= buf_least_loan && !e->tombstone) {
         buf_repay_from(entry_value(e).data, e->value_len);
     }
 }
