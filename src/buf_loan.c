@@ -89,8 +89,10 @@ void buf_repay_from(const void *memory, size_t size)
     for (unsigned i = 0; i < buf_loans; i++) {
         const struct loan *l = &loans[i];
         uintptr_t at = (uintptr_t)l->bytes.data;
-        if (at < from || at >= from + size || FAULT(loans_forgotten)) {
+        if (at < from || at >= from + size) {
             loans[kept++] = *l;
+        } else if (FAULT(loans_forgotten)) {
+            memset(buf_head(l->buf) + l->at, '?', l->bytes.len);
         } else {
             fill(l, 0);
         }

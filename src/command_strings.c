@@ -35,10 +35,8 @@ void run_get(struct session *s, const struct request *r)
     int found = store_get(&s->engine->store, session_txn(s), r->args[0], r->hash, &value);
     if (found < 0) {
         command_refuse(s, found);
-    } else if (found == 1) {
-        session_lend(s, value);
     } else {
-        session_answer(s, s->proto->absent(&s->out));
+        session_found(s, found, value);
     }
 }
 
@@ -148,7 +146,11 @@ static int mget_group(struct session *s, const struct slice *keys, size_t count,
         if (found == 1 && !session_carries(s, value)) {
             return MGET_BINARY;
         }
-        session_answer(s, found == 1 ? s->proto->value(&s->out, value) : s->proto->absent(&s->out));
+        if (found == 1) {
+            session_lend(s, value);
+        } else {
+            session_answer(s, s->proto->absent(&s->out));
+        }
     }
     return 0;
 }

@@ -38,7 +38,7 @@
     X(sync_forgotten, "a sync that is wanted while the log is being written is forgotten")                              \
     X(earlier_writes_believed, "a write that was synced is believed to have synced those before it")                   \
     X(short_write_believed, "a write that went on by itself is believed to be whole")                                  \
-    X(loans_forgotten, "a value that is to be sent from where it lies may change before")                              \
+    X(loans_forgotten, "a value that was lent to an answer and changes before it is sent is lost")                     \
     X(sync_tried_again, "a sync that failed is tried again, and believed")                                             \
     X(looked_at_once, "txkv-check takes what it finds beside a server for what stays")                                 \
     X(space_not_noticed, "a full disk is full for ever")                                                               \

@@ -287,23 +287,22 @@ static inline void session_value(struct session *s, struct slice value)
     }
 }
 
-/* Answers a value that lies in an entry. */
+/* Answers a value of an entry that the protocol can carry. */
 static inline void session_lend(struct session *s, struct slice value)
 {
-    if (value.len < s->engine->lend_min || !session_carries(s, value)) {
-        session_value(s, value);
-    } else {
-        session_answer(s, s->proto->lend(&s->out, value));
-    }
+    bool is_large = value.len >= s->engine->lend_min;
+    session_answer(s, is_large ? s->proto->lend(&s->out, value) : s->proto->value(&s->out, value));
 }
 
 /* Answers what store_get found, which is no error: a value, or that there is none. */
 static inline void session_found(struct session *s, int found, struct slice value)
 {
-    if (found == 1) {
-        session_value(s, value);
-    } else {
+    if (found != 1) {
         session_answer(s, s->proto->absent(&s->out));
+    } else if (session_carries(s, value)) {
+        session_lend(s, value);
+    } else {
+        session_uncarried(s);
     }
 }
 
