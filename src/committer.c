@@ -19,6 +19,9 @@
 #define AWAKE_FRACTION 2    /* of the time that the loop's own batch took, for which the loop stays awake after it */
 #define AWAKE_IN_VAIN 8     /* such batches one after another behind which nothing came in that time */
 #define AWAKE_AGAIN 256     /* and after so many more it tries it again */
+#define KERNEL_SLOWER 2     /* times as long as the thread: then that writes */
+#define TRY_OTHER 256       /* one of so many batches is the other one's, to see how long that takes now */
+#define OF_LATE 8           /* batches, about */
 #define MARK_AFTER_MS 250   /* without a batch */
 #define MAKE_AGAIN_MS 1000  /* after a segment could not be made */
 #define SYNC_EVERY_MS 1000  /* with --sync interval */
@@ -64,6 +67,15 @@ static void wake(struct session *s, void *arg)
     tick_add_later(c->tick, s);
 }
 
+/* How long the writer of this batch takes of late. What opens a segment, or what the loop writes, says nothing of that. */
+static void note_pace(struct committer *c)
+{
+    uint64_t *pace = c->in_kernel ? &c->kernel_ns : &c->thread_ns;
+    if (!c->wrote_here && !c->batch.opens_stretch) {
+        *pace = *pace == 0 ? c->took_ns : *pace - *pace / OF_LATE + c->took_ns / OF_LATE;
+    }
+}
+
 static void on_written(void *arg)
 {
     struct committer *c = arg;
@@ -80,6 +92,7 @@ static void on_written(void *arg)
         c->marked = false;
         c->done_ns = uv_hrtime();
         c->took_ns = c->done_ns - c->handed_ns;
+        note_pace(c);
         c->expected = c->journal.waiters;
         c->expected += engine_wake(c->engine, wake, c);
     }
@@ -131,9 +144,18 @@ static void flush_by_thread(struct committer *c)
     worker_start(&c->writer);
 }
 
-static bool may_begin(const struct committer *c)
+/* The kernel, as long as it is not much slower than the thread. */
+static bool prefers_kernel(struct committer *c)
 {
-    return c->has_kernel && log_can_begin(&c->log, buf_len(&c->batch.bytes), c->batch.opens_stretch, c->syncs);
+    bool is_slow = c->kernel_ns > KERNEL_SLOWER * c->thread_ns;
+    bool tries_other = c->thread_ns == 0 || ++c->begun % TRY_OTHER == 0;
+    return c->options->log_writer == WRITER_KERNEL || is_slow == tries_other || FAULT(slow_kernel_kept);
+}
+
+static bool may_begin(struct committer *c)
+{
+    bool can = c->has_kernel && log_can_begin(&c->log, buf_len(&c->batch.bytes), c->batch.opens_stretch, c->syncs);
+    return can && prefers_kernel(c);
 }
 
 static void begin_in_kernel(struct committer *c)
@@ -160,19 +182,20 @@ static void on_ended(uv_poll_t *ended, int status, int events)
         return;
     }
     int rc = log_end(&c->log);
-    c->in_kernel = false;
     if (is_left(c, rc)) {
+        c->in_kernel = false;
         flush_by_thread(c);
         return;
     }
     c->write_rc = rc;
     on_written(c);
+    c->in_kernel = false;
 }
 
 static void find_kernel(struct committer *c, uv_loop_t *loop)
 {
     struct disk *d = c->log.disk;
-    int event = d->ops->write_event(d);
+    int event = c->options->log_writer == WRITER_THREAD ? -ENOTSUP : d->ops->write_event(d);
     c->has_polled = event >= 0 && uv_poll_init(loop, &c->ended, event) == 0;
     c->has_kernel = c->has_polled && uv_poll_start(&c->ended, UV_READABLE, on_ended) == 0;
     c->ended.data = c;
@@ -183,9 +206,9 @@ static void end_in_kernel(struct committer *c)
 {
     if (c->in_kernel) {
         int rc = log_end(&c->log);
-        c->in_kernel = false;
         c->write_rc = is_left(c, rc) ? log_flush(&c->log, c->syncs) : rc;
         on_written(c);
+        c->in_kernel = false;
     }
     if (c->has_polled) {
         uv_close((uv_handle_t *)&c->ended, NULL);

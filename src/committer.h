@@ -7,6 +7,9 @@
  * thread and back, and the loop is not held up by it. Where not, and for what the kernel does not take (the first batch of a segment,
  * large ones), the log thread writes and syncs it.
  *
+ * How long the one and the other take is watched: behind a write that is to be synced the kernel has work of its own to do, on the
+ * core that the disk interrupts, and waits there behind a process that computes, as a thread of ours need not.
+ *
  * One batch is under way at a time, so batches size themselves: what comes while one is being synced is the next one. But those
  * who are answered then will mostly come back with their next commit, a little too late for it: clients would fall apart into
  * two groups, each of which waits for the other's sync. So where a sync takes longer than the loop needs for all of them, the
@@ -46,6 +49,9 @@ struct committer {
     uv_poll_t ended;           /* the kernel's write has */
     bool has_polled;           /* `ended` is a handle */
     bool has_kernel;           /* it takes writes */
+    uint64_t kernel_ns;        /* that a batch has taken of late, handed to the kernel; 0: not known */
+    uint64_t thread_ns;        /* and to the thread */
+    unsigned begun;            /* batches that either could have had */
     bool in_kernel;            /* one is under way */
     bool syncs;                /* it has all on disk when it is done */
     bool wants_sync;           /* the next task should */

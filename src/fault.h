@@ -39,6 +39,7 @@
     X(earlier_writes_believed, "a write that was synced is believed to have synced those before it")                   \
     X(short_write_believed, "a write that went on by itself is believed to be whole")                                  \
     X(loans_forgotten, "a value that was lent to an answer and changes before it is sent is lost")                     \
+    X(slow_kernel_kept, "the kernel writes the log although a thread is faster")                                       \
     X(sync_tried_again, "a sync that failed is tried again, and believed")                                             \
     X(looked_at_once, "txkv-check takes what it finds beside a server for what stays")                                 \
     X(space_not_noticed, "a full disk is full for ever")                                                               \

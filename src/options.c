@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_ADDRESS, KIND_NUMBER, KIND_SIZE, KIND_PATH, KIND_ISOLATION, KIND_SYNC, KIND_FLAG, KIND_HELP, KIND_VERSION };
+enum kind { KIND_ADDRESS, KIND_NUMBER, KIND_SIZE, KIND_PATH, KIND_ISOLATION, KIND_SYNC, KIND_WRITER, KIND_FLAG, KIND_HELP, KIND_VERSION };
 
 struct option_row {
     const char *name;
@@ -36,6 +36,8 @@ static const struct option_row rows[] = {
      "keep all commits in DIR, which is made where there is none (default: memory only)"},
     {"sync", "WHEN", KIND_SYNC, FIELD(sync), 0, 0, "commit",
      "when the log is synced: commit (before anything is acknowledged or shown), interval (once a second) or none"},
+    {"log-writer", "WHO", KIND_WRITER, FIELD(log_writer), 0, 0, "auto",
+     "who writes the log beside the loop: kernel (where it can), thread, or auto (the kernel, where that is not much slower)"},
     {"checkpoint-log-bytes", "SIZE", KIND_SIZE, FIELD(checkpoint_log_bytes), 64 << 10, SIZES_MAX, "256M",
      "begin a checkpoint when the log has grown by so much since the last one"},
     {"log-segment-bytes", "SIZE", KIND_SIZE, FIELD(segment_bytes), 64 << 10, (size_t)4 << 30, "64M",
@@ -136,17 +138,32 @@ static bool is_address(const char *text)
     return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
 }
 
+/* Which one of three words it is, or -1. */
+static int one_of(const struct option_row *row, const char *text, const char *const words[3])
+{
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            return i;
+        }
+    }
+    fprintf(stderr, "txkv-server: --%s %s: %s, %s or %s is wanted\n", row->name, text, words[0], words[1], words[2]);
+    return -1;
+}
+
 static int set_sync(const struct option_row *row, const char *text, enum options_sync *field)
 {
     static const char *const words[] = {[SYNC_COMMIT] = "commit", [SYNC_INTERVAL] = "interval", [SYNC_NONE] = "none"};
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (strcmp(text, words[i]) == 0) {
-            *field = (enum options_sync)i;
-            return 0;
-        }
-    }
-    fprintf(stderr, "txkv-server: --%s %s: commit, interval or none is wanted\n", row->name, text);
-    return -1;
+    int which = one_of(row, text, words);
+    *field = which < 0 ? *field : (enum options_sync)which;
+    return which < 0 ? -1 : 0;
+}
+
+static int set_writer(const struct option_row *row, const char *text, enum options_writer *field)
+{
+    static const char *const words[] = {[WRITER_AUTO] = "auto", [WRITER_KERNEL] = "kernel", [WRITER_THREAD] = "thread"};
+    int which = one_of(row, text, words);
+    *field = which < 0 ? *field : (enum options_writer)which;
+    return which < 0 ? -1 : 0;
 }
 
 /* What no single option can be checked for. */
@@ -189,6 +206,8 @@ static int set_field(struct options *o, const struct option_row *row, const char
         return 0;
     case KIND_SYNC:
         return set_sync(row, text, (enum options_sync *)(void *)field);
+    case KIND_WRITER:
+        return set_writer(row, text, (enum options_writer *)(void *)field);
     case KIND_ISOLATION:
         o->serializable = strcmp(text, "serializable") == 0;
         if (!o->serializable && strcmp(text, "plain") != 0) {

@@ -8,6 +8,7 @@
 #define OPTIONS_BINDS_MAX 16
 
 enum options_sync { SYNC_COMMIT, SYNC_INTERVAL, SYNC_NONE };
+enum options_writer { WRITER_AUTO, WRITER_KERNEL, WRITER_THREAD };
 
 struct options {
     const char *binds[OPTIONS_BINDS_MAX]; /* addresses; none: 127.0.0.1 and ::1 */
@@ -19,6 +20,7 @@ struct options {
     bool quiet_transactions;
     const char *data; /* directory for the log and checkpoints; NULL: memory only */
     enum options_sync sync;
+    enum options_writer log_writer;
     size_t segment_bytes;
     size_t checkpoint_log_bytes;
     const char *backup_dir; /* NULL: no backups */

@@ -14,7 +14,10 @@
 #define ROUNDS_BEYOND 20 /* after the failure, before it is certain that the server goes on */
 #define KEYS_MAX ((52 + ROUNDS_BEYOND) * CLIENTS_MAX)
 
-static const char *const small[] = {"--tx-bytes", "16K", "--value-max", "1K", "--log-segment-bytes", "128K", NULL};
+#define SMALL "--tx-bytes", "16K", "--value-max", "1K", "--log-segment-bytes", "128K"
+
+static const char *const small[] = {SMALL, NULL};
+static const char *const by_kernel[] = {SMALL, "--log-writer", "kernel", NULL};
 
 /* --- commits until the end --- */
 
@@ -83,7 +86,7 @@ static void fail_by(const char *what, const char *call, int n, int most, int cli
     struct commits c = {.client_count = client_count};
     struct client idle;
     char said[4096];
-    tracer_start(&s, "data", what, call, small);
+    tracer_start(&s, "data", what, call, strncmp(call, "io_", 3) == 0 ? by_kernel : small);
     for (int i = 0; i < client_count; i++) {
         client_open(&c.clients[i], &s);
     }
@@ -165,7 +168,7 @@ static void need_kernel(void)
     struct server s;
     struct client c[2];
     struct text trace = {0};
-    tracer_start(&s, "probe", NULL, "io_submit", small);
+    tracer_start(&s, "probe", NULL, "io_submit", by_kernel);
     for (int i = 0; i < 2; i++) {
         client_open(&c[i], &s);
         client_ask(&c[i], "PING", "+PONG");
@@ -225,7 +228,7 @@ static void kernel_leaves(const char *what, const char *calls)
     struct text trace = {0};
     char said[4096];
     size_t syncs = 0;
-    tracer_start(&s, "data", what, calls, small);
+    tracer_start(&s, "data", what, calls, by_kernel);
     for (int i = 0; i < c.client_count; i++) {
         client_open(&c.clients[i], &s);
     }
@@ -277,7 +280,7 @@ static void kernel_is_waited_for(void)
     int ended = 0;
     int answers = 0;
     need_kernel();
-    tracer_start(&s, "data", NULL, "io_submit,io_getevents,write,writev,sendto,sendmsg", small);
+    tracer_start(&s, "data", NULL, "io_submit,io_getevents,write,writev,sendto,sendmsg", by_kernel);
     client_open(&c, &s);
     client_open(&idle, &s);
     client_ask(&idle, "PING", "+PONG");
@@ -297,6 +300,31 @@ static void kernel_is_waited_for(void)
               answers, begun, ended);
     }
     CHECK(answers == COMMITS && begun >= COMMITS - 1, "%d answers to %d commits, %d writes by the kernel", answers, COMMITS, begun);
+    text_free(&trace);
+}
+
+/* Where the kernel takes much longer than the thread, that writes. */
+static void slow_kernel_is_left(void)
+{
+    struct server s;
+    struct client c;
+    struct client idle;
+    struct text trace = {0};
+    int begun = 0;
+    need_kernel();
+    tracer_start(&s, "data", "inject=io_getevents:delay_enter=200000", "io_submit,io_getevents", small);
+    client_open(&c, &s);
+    client_open(&idle, &s);
+    client_ask(&idle, "PING", "+PONG");
+    commit_one_by_one(&c);
+    client_close(&c);
+    client_close(&idle);
+    server_stop(&s);
+    tracer_read(&s, &trace);
+    for (const char *at = trace.data; (at = strstr(at, " io_submit(")) != NULL; at++) {
+        begun++;
+    }
+    CHECK(begun > 0 && begun < COMMITS / 2, "of %d commits the kernel, which takes 0.2 s for each, has written %d", COMMITS, begun);
     text_free(&trace);
 }
 
@@ -575,6 +603,7 @@ static const struct check checks[] = {
     {"the kernel's write fails", kernel_fails},
     {"the kernel does not write", kernel_leaves_it},
     {"the kernel's write is waited for", kernel_is_waited_for},
+    {"a slow kernel is left", slow_kernel_is_left},
     {"fdatasync fails, --sync interval", interval_sync_fails},
     {"--sync interval, beside writes", interval_sync_beside_writes},
     {"checkpoint fails", checkpoint_fails},
