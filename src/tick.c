@@ -376,6 +376,7 @@ void tick_finish(struct tick *t, void (*done)(struct session *s))
         }
         done(s);
     }
+    assert(buf_loans == 0); /* what was lent from may change or go from now on */
 }
 
 void tick_run(struct tick *t, void (*done)(struct session *s))

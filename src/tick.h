@@ -61,7 +61,7 @@ static inline bool tick_is_idle(const struct tick *t)
 void tick_execute(struct tick *t);
 
 /* Calls done for each of them; a session with more runnable requests is back on the list by then. done may add sessions, and remove
- * the one that it is called for. */
+ * the one that it is called for; it sends or repays what was lent to its answers (buf.h). */
 void tick_finish(struct tick *t, void (*done)(struct session *s));
 
 /* Both, one after the other. */
