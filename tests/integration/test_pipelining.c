@@ -219,14 +219,25 @@ static void large_in_one_go(void)
     server_stop(&s);
 }
 
-#define MEDIUM_VALUE 100000
-
 #define LENT_VALUE 20000 /* bytes: few enough for all to come in one turn of the loop, enough to be sent from where they lie */
 
-/* A value that is answered and changes, or goes and leaves its memory to another one, before its answer is sent. */
+#define LENT_BESIDE 50   /* values on both sides of it, so that its memory, once free, is the best place for the next one */
+
+/* Sets so many values beside each other. */
+static void set_beside(struct client *c, const char *name)
+{
+    char key[16];
+    for (int i = 0; i < LENT_BESIDE; i++) {
+        snprintf(key, sizeof(key), "%s%d", name, i);
+        client_set_large(c, key, 'x', LENT_VALUE);
+    }
+}
+
+/* A value that is answered and changes, or goes and leaves its memory to another one, before its answer is sent. Each way but FLUSH,
+ * whose values leave one large place, shows for itself where this is forgotten. */
 static void large_changed_behind(void)
 {
-    static const char *const before[] = {"", "DEL big\r\n", "FLUSH\r\n", "BEGIN\r\n", "BEGIN\r\nGET big\r\nDEL big\r\nCOMMIT\r\n"};
+    static const char *const before[] = {"", "DEL big\r\n", "BEGIN\r\n", "BEGIN\r\nGET big\r\nDEL big\r\nCOMMIT\r\n", "FLUSH\r\n"};
     struct server s;
     struct client c;
     server_start(&s, NULL);
@@ -235,19 +246,28 @@ static void large_changed_behind(void)
     for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
         struct text out = {0};
         struct text expected = {0};
+        set_beside(&c, "below");
         client_set_large(&c, "big", 'a', LENT_VALUE);
+        set_beside(&c, "above");
         text_addf(&out, "GET big\r\nGET big\r\n%s", before[i]);
-        text_add_line(&out, 'b', LENT_VALUE, "SET %s ", i % 2 == 0 ? "big" : "other");
-        text_addf(&out, "%s", i == 3 ? "ROLLBACK\r\n" : "");
         text_add_line(&expected, 'a', LENT_VALUE, "%s", "");
         text_add_line(&expected, 'a', LENT_VALUE, "%s", "");
         text_addf(&expected, "%s", before[i][0] == '\0' ? "" : "OK\r\n");
-        if (i == 4) {
+        if (i == 2) { /* a value that goes with its transaction */
+            text_add_line(&out, 'c', LENT_VALUE, "SET big ");
+            text_addf(&out, "GET big\r\nROLLBACK\r\n");
+            text_addf(&expected, "OK\r\n");
+            text_add_line(&expected, 'c', LENT_VALUE, "%s", "");
+            text_addf(&expected, "OK\r\n");
+        }
+        if (i == 3) {
             text_add_line(&expected, 'a', LENT_VALUE, "%s", "");
             text_addf(&expected, "OK\r\nOK\r\n");
         }
-        text_addf(&expected, "%s", i == 3 ? "OK\r\nOK\r\n" : "OK\r\n");
+        text_add_line(&out, 'b', LENT_VALUE, "SET %s ", i == 0 ? "big" : "new");
+        text_addf(&expected, "OK\r\n");
         client_exchange(&c, &out, &expected);
+        client_ask(&c, "DEL new", "OK");
         text_free(&out);
         text_free(&expected);
     }

@@ -427,8 +427,13 @@ Test(buf, a_queue_that_goes_takes_its_loans_along)
 /* Appended, lent, changed, sent and cut at random, beside the loans of another queue. */
 Test(buf, lends_what_a_plain_array_holds)
 {
+    static char others[100] = "of the other queue";
+    struct buf other;
+    buf_init(&other);
     for (seed = 1; seed < 201; seed++) {
         uint64_t kept = seed;
+        struct slice piece[BUF_PIECES_MAX];
+        cr_assert_eq(buf_lend(&other, slice_of(others, sizeof(others))), 0);
         size_t mark = 0; /* what is cut away was lent or appended as a whole */
         for (int i = 0; i < 60 && m.len < BYTES_MAX / 2; i++) {
             size_t size = 1 + below(LENT_MAX);
@@ -455,6 +460,10 @@ Test(buf, lends_what_a_plain_array_holds)
         send(below(m.len + 1));
         buf_deinit(&m.b);
         m.len = 0;
+        cr_assert_eq(buf_loans, 1, "that of the other one");
+        cr_assert_eq(buf_pieces(&other, sizeof(others), piece), 1);
+        cr_assert(lies_in(piece[0], others));
+        buf_deinit(&other);
         seed = kept;
     }
 }
