@@ -662,7 +662,7 @@ static int write_refusal(struct buf *out, const struct raw_request *raw)
     .kind = PROTO_RESP, .error_sign = "-", .decode = decode, .announced = announced, .give_up = give_up, .split = split, \
     .refusal = write_refusal,                                                                                          \
     .ok = write_ok, .pong = write_pong, .queued = write_queued,                                                        \
-    .value = write_value, .lend = lend_value, .integer = write_integer, .line = write_value,                                               \
+    .value = write_value, .lend = lend_value, .integer = write_integer, .line = write_value,                           \
     .error = write_error, .complaint = write_complaint, .status = write_status, .array = write_array, .list = write_array
 
 const struct proto proto_resp2 = {
