@@ -4,7 +4,7 @@
  *      kernel: batch n: write, sync ---^
  *
  * Where the kernel and the file system can do that, the loop hands a batch to the kernel (disk_async.h): that spares the switches to a
- * thread and back, and the loop is not held up by it. Where not, and for what the kernel does not take (the first batch of a segment,
+ * thread and back, and the loop is hardly ever held up by it. Where not, and for what the kernel does not take (the first batch of a segment,
  * large ones), the log thread writes and syncs it.
  *
  * How long the one and the other take is watched: behind a write that is to be synced the kernel has work of its own to do, on the
