@@ -162,6 +162,19 @@ static void commit_one_by_one(struct client *c)
     }
 }
 
+/* Beside another client, so that the loop does not write itself. */
+static void commit_beside_idle(const struct server *s)
+{
+    struct client c;
+    struct client idle;
+    client_open(&c, s);
+    client_open(&idle, s);
+    client_ask(&idle, "PING", "+PONG");
+    commit_one_by_one(&c);
+    client_close(&c);
+    client_close(&idle);
+}
+
 /* Whether it does here, for a file where the servers of this check have theirs. */
 static void need_kernel(void)
 {
@@ -273,20 +286,13 @@ static void kernel_leaves_it(void)
 static void kernel_is_waited_for(void)
 {
     struct server s;
-    struct client c;
-    struct client idle;
     struct text trace = {0};
     int begun = 0;
     int ended = 0;
     int answers = 0;
     need_kernel();
     tracer_start(&s, "data", NULL, "io_submit,io_getevents,write,writev,sendto,sendmsg", by_kernel);
-    client_open(&c, &s);
-    client_open(&idle, &s);
-    client_ask(&idle, "PING", "+PONG");
-    commit_one_by_one(&c);
-    client_close(&c);
-    client_close(&idle);
+    commit_beside_idle(&s);
     server_stop(&s);
     tracer_read(&s, &trace);
     for (char *line = strtok(trace.data, "\n"); line != NULL; line = strtok(NULL, "\n")) {
@@ -307,18 +313,11 @@ static void kernel_is_waited_for(void)
 static void slow_kernel_is_left(void)
 {
     struct server s;
-    struct client c;
-    struct client idle;
     struct text trace = {0};
     int begun = 0;
     need_kernel();
     tracer_start(&s, "data", "inject=io_getevents:delay_enter=200000", "io_submit,io_getevents", small);
-    client_open(&c, &s);
-    client_open(&idle, &s);
-    client_ask(&idle, "PING", "+PONG");
-    commit_one_by_one(&c);
-    client_close(&c);
-    client_close(&idle);
+    commit_beside_idle(&s);
     server_stop(&s);
     tracer_read(&s, &trace);
     for (const char *at = trace.data; (at = strstr(at, " io_submit(")) != NULL; at++) {
