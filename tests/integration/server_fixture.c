@@ -3,8 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,7 +13,6 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,29 +34,6 @@ static bool has_port(const char *const *args)
         }
     }
     return false;
-}
-
-static bool denies_aio;
-
-void server_deny_aio(void)
-{
-    denies_aio = true;
-}
-
-/* This process's own system calls are all of one architecture. */
-static void deny_aio(void)
-{
-    struct sock_filter rules[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog filter = {.len = sizeof(rules) / sizeof(rules[0]), .filter = rules};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0) {
-        dprintf(STDERR_FILENO, "no io_setup cannot be had: %s\n", strerror(errno));
-        _exit(127);
-    }
 }
 
 static _Noreturn void become_server(const struct server_setup *setup, bool default_port, int out, int err, pid_t parent)
@@ -85,9 +59,6 @@ static _Noreturn void become_server(const struct server_setup *setup, bool defau
     signal(SIGPIPE, SIG_DFL);
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
-    if (denies_aio) {
-        deny_aio();
-    }
     if (setup->before_exec != NULL) {
         setup->before_exec();
     }

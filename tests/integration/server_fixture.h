@@ -30,9 +30,6 @@ struct server_setup {
 void server_start(struct server *s, ...) __attribute__((sentinel));
 void server_start_with(struct server *s, const struct server_setup *setup);
 
-/* Servers that are started from now on by this check find a kernel without io_setup(2): their log is written by a thread. */
-void server_deny_aio(void);
-
 /* Sends a signal. */
 void server_signal(const struct server *s, int number);
 

@@ -17,6 +17,7 @@
 #define SMALL "--tx-bytes", "16K", "--value-max", "1K", "--log-segment-bytes", "128K"
 
 static const char *const small[] = {SMALL, NULL};
+static const char *const by_thread[] = {SMALL, "--log-writer", "thread", NULL};
 static const char *const by_kernel[] = {SMALL, "--log-writer", "kernel", NULL};
 
 /* --- commits until the end --- */
@@ -86,7 +87,7 @@ static void fail_by(const char *what, const char *call, int n, int most, int cli
     struct commits c = {.client_count = client_count};
     struct client idle;
     char said[4096];
-    tracer_start(&s, "data", what, call, strncmp(call, "io_", 3) == 0 ? by_kernel : small);
+    tracer_start(&s, "data", what, call, strncmp(call, "io_", 3) == 0 ? by_kernel : by_thread);
     for (int i = 0; i < client_count; i++) {
         client_open(&c.clients[i], &s);
     }
@@ -120,7 +121,6 @@ static void fail_by(const char *what, const char *call, int n, int most, int cli
 static void fail_at(const char *call, int n, int client_count, enum others others)
 {
     char what[64];
-    server_deny_aio();
     snprintf(what, sizeof(what), "inject=%s:error=EIO:when=%d", call, n);
     fail_by(what, call, n, others == ALONE ? 2 * (n - 1) : n - 1, client_count, others);
 }
@@ -347,11 +347,10 @@ static bool has_ended(void *arg)
 
 static void interval_sync_fails_with(const char *what, const char *calls)
 {
-    const char *const args[] = {"--tx-bytes", "16K", "--value-max", "1K", "--log-segment-bytes", "1M", "--sync", "interval", NULL};
+    const char *const args[] = {"--tx-bytes", "16K", "--value-max", "1K", "--log-segment-bytes", "1M", "--sync", "interval", "--log-writer", "thread", NULL};
     struct server s;
     struct writing w = {.sent = 0};
     char said[4096];
-    server_deny_aio();
     tracer_start(&s, "data", what, calls, args);
     client_open(&w.client, &s);
     check_until(has_ended, &w, 10 * SECOND_MS, "the second sync has failed, and the server ends");

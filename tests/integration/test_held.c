@@ -19,8 +19,7 @@ struct fixture {
 /* A server with settled data, its disk at a standstill: a thread must write the log, as what the kernel writes cannot be stopped. */
 static void set_up(struct fixture *f, const char *sync)
 {
-    server_deny_aio();
-    server_start_on(&f->server, "data", "--sync", sync, "--tx-bytes", "16K", "--value-max", "512K", "--log-segment-bytes", "640K", NULL);
+    server_start_on(&f->server, "data", "--sync", sync, "--log-writer", "thread", "--tx-bytes", "16K", "--value-max", "512K", "--log-segment-bytes", "640K", NULL);
     client_open(&f->other, &f->server);
     client_ask(&f->other, "SET settled s", "OK");
     client_ask(&f->other, "SET doomed d", "OK");
