@@ -36,6 +36,15 @@ const char *const metric_names[METRIC_COUNT] = {
     [METRIC_ERRORS] = "errors",
     [METRIC_CONFLICTS] = "conflicts",
     [METRIC_UNANSWERED] = "unanswered",
+    [METRIC_CLEAR_P50_NS] = "undisturbed_p50_ns",
+    [METRIC_CLEAR_P99_NS] = "undisturbed_p99_ns",
+    [METRIC_CLEAR_P999_NS] = "undisturbed_p99_9_ns",
+    [METRIC_CLEAR_P9999_NS] = "undisturbed_p99_99_ns",
+    [METRIC_CLEAR_MAX_NS] = "undisturbed_max_ns",
+    [METRIC_DELAYED] = "stops_delayed_share",
+    [METRIC_STOPS] = "stops",
+    [METRIC_STOPPED_NS] = "stops_ns",
+    [METRIC_STOP_MAX_NS] = "stops_max_ns",
 };
 
 static const struct {
@@ -51,11 +60,31 @@ static const struct {
 
 static const struct {
     enum metric metric;
+    enum metric clear; /* the same without what stops delayed; 0: not kept */
     double q;
 } quantiles[] = {
-    {METRIC_P50_NS, 0.5},  {METRIC_P90_NS, 0.9},    {METRIC_P95_NS, 0.95},
-    {METRIC_P99_NS, 0.99}, {METRIC_P999_NS, 0.999}, {METRIC_P9999_NS, 0.9999},
+    {METRIC_P50_NS, METRIC_CLEAR_P50_NS, 0.5},
+    {METRIC_P90_NS, 0, 0.9},
+    {METRIC_P95_NS, 0, 0.95},
+    {METRIC_P99_NS, METRIC_CLEAR_P99_NS, 0.99},
+    {METRIC_P999_NS, METRIC_CLEAR_P999_NS, 0.999},
+    {METRIC_P9999_NS, METRIC_CLEAR_P9999_NS, 0.9999},
 };
+
+static void series_add_stops(struct series *s, size_t n, const struct load_result *r)
+{
+    double samples = r->latency.count == 0 ? 1 : (double)r->latency.count;
+    for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++) {
+        if (quantiles[i].clear != 0) {
+            s->values[quantiles[i].clear][n] = (double)hist_quantile(&r->undisturbed, quantiles[i].q);
+        }
+    }
+    s->values[METRIC_CLEAR_MAX_NS][n] = (double)r->undisturbed.max;
+    s->values[METRIC_DELAYED][n] = (samples - (double)r->undisturbed.count) / samples;
+    s->values[METRIC_STOPS][n] = (double)r->stops;
+    s->values[METRIC_STOPPED_NS][n] = (double)r->stopped_ns;
+    s->values[METRIC_STOP_MAX_NS][n] = (double)r->stop_max_ns;
+}
 
 static void series_add(struct series *s, const struct load_result *r)
 {
@@ -64,6 +93,9 @@ static void series_add(struct series *s, const struct load_result *r)
     double wall = r->wall_ns == 0 ? 1 : (double)r->wall_ns;
     for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++) {
         s->values[quantiles[i].metric][n] = (double)hist_quantile(&r->latency, quantiles[i].q);
+    }
+    if (r->watched_stops) {
+        series_add_stops(s, n, r);
     }
     s->values[METRIC_RPS][n] = (double)r->replies * 1e9 / wall;
     s->values[METRIC_CPU_NS][n] = (double)r->server_cpu_ns / replies;
@@ -145,6 +177,7 @@ static int count_syscalls(const struct load_plan *measured, struct series *s, st
 {
     struct load_plan plan = *measured;
     plan.count_syscalls = true;
+    plan.watch_stops = false;
     plan.warmup_ns = COUNT_WARMUP_NS;
     plan.duration_ns = plan.duration_ns > 0 && plan.duration_ns < COUNT_NS ? plan.duration_ns : COUNT_NS;
     if (load_run(&plan, r) != 0) {
@@ -164,6 +197,7 @@ int compare_measure(const struct config *c, struct row *row, size_t target, stru
     memcpy(plan.mix, row->workload->mix, sizeof plan.mix);
     plan.pipeline = row->pipeline;
     plan.rate = row->rate;
+    plan.watch_stops = c->watch_stops;
     plan.seed = c->seed + row->series[target].n; /* all targets see the same keys, each repetition others */
     if (load_run(&plan, r) != 0) {
         snprintf(why, why_size, "%s: %s", t->name, r->why);

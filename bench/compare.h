@@ -33,6 +33,15 @@ enum metric {
     METRIC_ERRORS,
     METRIC_CONFLICTS,
     METRIC_UNANSWERED,
+    METRIC_CLEAR_P50_NS, /* without what the machine's stops delayed, with --watch-stops, as the next ones */
+    METRIC_CLEAR_P99_NS,
+    METRIC_CLEAR_P999_NS,
+    METRIC_CLEAR_P9999_NS,
+    METRIC_CLEAR_MAX_NS,
+    METRIC_DELAYED, /* the share of samples that the stops delayed */
+    METRIC_STOPS,
+    METRIC_STOPPED_NS,
+    METRIC_STOP_MAX_NS,
     METRIC_COUNT
 };
 

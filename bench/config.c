@@ -298,6 +298,8 @@ static const struct opt options[] = {
     {"sweep", 0, OPT_FLAG, AT(sweep), .help = "open loop: find the rate at which p99 breaks; each rate tried is a row"},
     {"sweep-limit-ms", 0, OPT_CALL, .parse = parse_ms, .arg = "MS",
      .help = "p99 breaks above MS (10 times what it is at the lowest rate, measured 5 times)"},
+    {"watch-stops", 0, OPT_FLAG, AT(watch_stops),
+     .help = "open loop: tell the latency without what was delayed while the machine let the server or this not run"},
     {"verify", 0, OPT_FLAG, AT(verify), .help = "check that every value read was written for its key by this run"},
     {"idle", 0, OPT_COUNT, AT(idle), .max = CONNS_MAX, .arg = "N", .help = "further connections that do nothing"},
     {"non-readers", 0, OPT_COUNT, AT(non_readers), .max = CONNS_MAX, .arg = "N",
@@ -328,6 +330,15 @@ static bool some_targets_share_a_name(const struct config *c)
     return false;
 }
 
+static bool all_processes_known(const struct config *c)
+{
+    bool all = true;
+    for (size_t i = 0; i < c->target_count; i++) {
+        all = all && (c->targets[i].pid != 0 || c->spawn != NULL);
+    }
+    return all;
+}
+
 static bool some_target_speaks(const struct config *c, enum wire_proto proto)
 {
     for (size_t i = 0; i < c->target_count; i++) {
@@ -356,6 +367,9 @@ static const char *find_clash(const struct config *c)
         {open && (c->pipeline_count > 1 || c->pipelines[0] > 1),
          "--pipeline: an open loop sends every request when it is due"},
         {c->arrivals_given && !open, "--arrivals: only with --rate or --sweep"},
+        {c->watch_stops && !open, "--watch-stops: only with --rate or --sweep"},
+        {c->watch_stops && !all_processes_known(c),
+         "--watch-stops: needs the server's process: --server-pid, --spawn, or a target's PID"},
         {c->sweep_limit_ns > 0 && !c->sweep, "--sweep-limit-ms: only with --sweep"},
         {c->sweep && c->duration_ns == 0, "--sweep: needs a --duration for each rate, not --requests"},
         {c->sweep && c->repeat > REPEAT_MAX / 2, "--repeat: at most 50 with --sweep, which measures some rates twice"},

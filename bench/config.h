@@ -53,6 +53,7 @@ struct config {
     uint64_t rate;          /* requests a second of an open loop; 0: closed loop */
     enum pace_arrivals arrivals;
     bool arrivals_given;
+    bool watch_stops;        /* tell what the machine's stops delayed */
     bool sweep;              /* open loop, at the rates that sweep.h tries */
     uint64_t sweep_limit_ns; /* 0: p99 is judged by that of the lowest rate */
     uint64_t idle;           /* further connections that do nothing */

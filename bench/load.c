@@ -53,6 +53,9 @@ void load_add_sample(struct load *l, uint64_t now, uint64_t latency, uint64_t n)
 {
     hist_add(&l->r->latency, latency, n);
     timeline_add(&l->r->timeline, now, latency, n);
+    if (l->stops.on) {
+        undisturbed_add(&l->stops.undisturbed, now, latency, n);
+    }
 }
 
 int load_count(struct load *l, enum wire_op op, enum verdict *verdict, const struct reply *reply)
@@ -225,10 +228,31 @@ static int server_cpu(struct load *l, struct procstat *s)
     return load_fail(l, "cannot read the accounts of process %ld: %s", (long)l->plan->server_pid, strerror(errno));
 }
 
+static int watch_stops(struct load *l)
+{
+    if (!l->plan->watch_stops || stops_begin(&l->stops, l->plan->server_pid) == 0) {
+        return 0;
+    }
+    return load_fail(l, "cannot watch process %ld: %s", (long)l->plan->server_pid, strerror(errno));
+}
+
+static void keep_undisturbed(struct load *l)
+{
+    const struct undisturbed *u = &l->stops.undisturbed;
+    if (l->plan->watch_stops) {
+        stops_end(&l->stops);
+        l->r->watched_stops = true;
+        l->r->undisturbed = u->latency;
+        l->r->stops = u->stops;
+        l->r->stopped_ns = u->stopped_ns;
+        l->r->stop_max_ns = u->longest_ns;
+    }
+}
+
 static int begin_measure(struct load *l, uint64_t now)
 {
     struct procstat server;
-    if (server_cpu(l, &server) != 0) {
+    if (watch_stops(l) != 0 || server_cpu(l, &server) != 0) {
         return -1;
     }
     hist_init(&l->r->latency);
@@ -241,7 +265,7 @@ static int begin_measure(struct load *l, uint64_t now)
     l->phase = PHASE_MEASURE;
     l->begin_ns = now;
     l->edge_ns = l->plan->duration_ns == 0 ? UINT64_MAX : now + l->plan->duration_ns;
-    l->client_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    l->client_cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     l->server_cpu_ns = server.cpu_ns;
     timeline_begin(&l->r->timeline, now, l->plan->duration_ns);
     syscalls_begin(&l->syscalls, l->plan->count_syscalls ? l->plan->server_pid : 0);
@@ -255,7 +279,7 @@ static int end_measure(struct load *l)
         return -1;
     }
     uint64_t now = now_ns();
-    uint64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - l->client_cpu_ns;
+    uint64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - l->client_cpu_ns;
     l->r->syscalls_source = l->syscalls.source;
     l->r->syscalls = syscalls_end(&l->syscalls);
     l->r->wall_ns = now - l->begin_ns;
@@ -265,6 +289,7 @@ static int end_measure(struct load *l)
     if (l->plan->rate > 0) {
         open_add_unanswered(l, now);
     }
+    keep_undisturbed(l);
     timeline_end(&l->r->timeline, now);
     l->phase = PHASE_DRAIN;
     l->edge_ns = l->plan->rate > 0 ? now + DRAIN_NS : UINT64_MAX;
@@ -418,6 +443,7 @@ static void tear_down(struct load *l)
     free(l->pending.all);
     free(l->in);
     (void)syscalls_end(&l->syscalls); /* where it failed while counting */
+    stops_deinit(&l->stops);
     if (l->epoll >= 0) {
         close(l->epoll);
     }
@@ -429,6 +455,7 @@ int load_run(const struct load_plan *plan, struct load_result *r)
     struct load *l = malloc(sizeof *l);
     memset(r, 0, sizeof *r);
     hist_init(&r->latency);
+    hist_init(&r->undisturbed);
     if (l == NULL) {
         snprintf(r->why, sizeof r->why, "out of memory");
         return -1;

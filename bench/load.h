@@ -65,13 +65,20 @@ struct load_plan {
     unsigned non_readers; /* further connections that send GETs for ever and never read */
     double rate;          /* requests a second of an open loop; 0: closed loop */
     enum pace_arrivals arrivals;
+    bool watch_stops; /* open loop, with server_pid: tell what the machine's stops delayed, see stops.h */
 };
 
 /* An operation is a request, or a transaction. */
 struct load_result {
     struct timeline timeline;
-    struct hist latency;    /* ns from handing a batch to the socket (open loop: from when it was due) to having read a
+    struct hist latency; /* ns from handing a batch to the socket (open loop: from when it was due) to having read a
                                reply, or a transaction's last; one sample an operation */
+    struct hist
+        undisturbed; /* the same without what the machine's stops delayed; empty without the plan's watch_stops */
+    bool watched_stops;
+    uint64_t stops;         /* how many there were */
+    uint64_t stopped_ns;    /* in all */
+    uint64_t stop_max_ns;   /* the longest */
     uint64_t replies;       /* operations answered in the measurement */
     uint64_t unanswered;    /* open loop: due in the measurement, not answered at its end; the latency has them with
                                the time that they had waited by then */

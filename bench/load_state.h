@@ -13,6 +13,7 @@
 #include "load.h"
 #include "pending.h"
 #include "reply.h"
+#include "stops.h"
 #include "values.h"
 
 #define LOAD_IN_SIZE ((size_t)262144)
@@ -113,6 +114,7 @@ struct load {
     uint64_t client_cpu_ns;
     uint64_t server_cpu_ns;
     struct syscalls syscalls;
+    struct stops stops;
 };
 
 /* Puts what failed into l->r->why; -1. */

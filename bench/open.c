@@ -71,6 +71,10 @@ void open_wait(struct load *l)
     until = l->edge_ns < until ? l->edge_ns : until;
     until = next < until ? next : until;
     l->spin_from = now;
+    if (l->stops.on) {
+        undisturbed_count(&l->stops.undisturbed, now, l->outstanding + (uint64_t)pace_backlog(&l->pace, now));
+        stops_judge(&l->stops, now);
+    }
     if (until > now + SPIN_NS) {
         uint64_t sleep_ns = until - now - SPIN_NS;
         struct timespec t = {.tv_sec = (time_t)(sleep_ns / NS_PER_S), .tv_nsec = (long)(sleep_ns % NS_PER_S)};

@@ -76,6 +76,20 @@ static void print_trouble(FILE *f, const struct config *c, const struct row *row
     }
 }
 
+static void print_stops(FILE *f, const struct config *c, const struct row *row, size_t t)
+{
+    static const enum metric clear[] = {METRIC_CLEAR_P50_NS, METRIC_CLEAR_P99_NS, METRIC_CLEAR_P999_NS,
+                                        METRIC_CLEAR_P9999_NS, METRIC_CLEAR_MAX_NS};
+    static const char *const names[] = {"p50", "p99", "p99.9", "p99.99", "max"};
+    fprintf(f, "  %s without stops of the machine:", c->targets[t].name);
+    for (size_t i = 0; i < sizeof clear / sizeof *clear; i++) {
+        fprintf(f, " %s %.1f us,", names[i], median(row, t, clear[i]) / 1e3);
+    }
+    fprintf(f, " %.2f%% left out (%.0f stops of %.1f ms in all, the longest %.2f ms)\n",
+            100 * median(row, t, METRIC_DELAYED), median(row, t, METRIC_STOPS), median(row, t, METRIC_STOPPED_NS) / 1e6,
+            median(row, t, METRIC_STOP_MAX_NS) / 1e6);
+}
+
 static void print_comparison(FILE *f, const struct config *c, const struct row *row, size_t other)
 {
     struct stats_interval rps = compare_ratio(row, METRIC_RPS, other);
@@ -105,6 +119,11 @@ static void print_row(FILE *f, const struct config *c, const struct row *row)
     }
     for (size_t t = 0; t < c->target_count; t++) {
         print_trouble(f, c, row, t);
+    }
+    for (size_t t = 0; c->watch_stops && t < c->target_count; t++) {
+        if (row->series[t].n > 0) {
+            print_stops(f, c, row, t);
+        }
     }
     for (size_t t = 1; t < c->target_count; t++) {
         if (compare_both(row, t)) {

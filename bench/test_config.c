@@ -127,6 +127,8 @@ static const char *const wrong_lines[] = {
     "--sweep -n 1000",
     "--sweep --repeat 51",
     "--arrivals fixed",
+    "--watch-stops --server-pid 1",
+    "--rate 10k --watch-stops",
     "--rate 1 --arrivals often",
     "--sweep-limit-ms 1",
     "--sweep --sweep-limit-ms 0",

@@ -144,6 +144,25 @@ def closed_loop_row(name, pipeline, goals, big=False):
 
 # Open loop
 
+WITHOUT_STOPS = 'Judged without the requests that the machine\'s own stops delayed (`txkv-benchmark --watch-stops`): the ' \
+                'share of them, and what it would be with them, stand beside. '
+DELAYED = (Metric('max-all', 'longest, with stops of the machine', 'ms'),
+           Metric('delayed', 'share that they delayed', '1', False))
+
+
+def watching(server):
+    """The option that makes undisturbed() possible; whoever runs the server elsewhere does without."""
+    return ('--watch-stops',) if server.pid else ()
+
+
+def undisturbed(server, figures, *names):
+    """Latencies without what was delayed by stops of the machine, of the names (p99.9)."""
+    if not server.pid:
+        return {}
+    return {**{name: figures[f'undisturbed_{name.replace(".", "_")}_ns'] for name in names},
+            'max-all': figures['latency_max_ns'], 'delayed': figures['stops_delayed_share']}
+
+
 def redis_capacity(run, *options):
     """Operations a second of a fresh Redis in a closed loop, pipeline 1."""
     with run.processes.server(KINDS['redis']) as server:
@@ -162,9 +181,9 @@ def half_of_redis(run):
 
 def open_loop(run, server, rate):
     figures = run.load_one(server, *run.timed(*HALF_AND_HALF), '--preload', '--rate', rate, '-c', CONNECTIONS,
-                           '-r', run.scale.keys, '-d', VALUE, rank=Rank.NEXT)
-    return {**cost(server, figures), 'p50': figures['latency_p50_ns'], 'p99.9': figures['latency_p99_9_ns'],
-            'max': figures['latency_max_ns']}
+                           '-r', run.scale.keys, '-d', VALUE, *watching(server), rank=Rank.NEXT)
+    return {**cost(server, figures), 'p99-all': figures['latency_p99_ns'], 'p99.9-all': figures['latency_p99_9_ns'],
+            **undisturbed(server, figures, 'p50', 'p99', 'p99.9', 'max')}
 
 
 # Growth
@@ -178,9 +197,8 @@ def rate_to_grow_at(run):
 
 def grow(run, server, rate):
     figures = run.load_one(server, '-t', 'set', '--dist', 'sequential', '--rate', rate, '--arrivals', 'fixed',
-                           '-n', run.scale.big, '-r', run.scale.big, '-d', '16', '-c', CONNECTIONS)
-    return {'max': figures['latency_max_ns'], 'p99.99': figures['latency_p99_99_ns'],
-            'p99.9': figures['latency_p99_9_ns'], 'p50': figures['latency_p50_ns']}
+                           '-n', run.scale.big, '-r', run.scale.big, '-d', '16', '-c', CONNECTIONS, *watching(server))
+    return undisturbed(server, figures, 'max', 'p99.99', 'p99.9', 'p50')
 
 
 # Memory
@@ -456,25 +474,23 @@ ROWS = (
     closed_loop_row('pipeline-256-many', 256, (('redis', 0.13, 0.18),), big=True),
     Row('open-loop', 'Open loop at half of Redis\'s capacity',
         '50 connections, Poisson arrivals, the same rate for all, half GET half SET, {keys} keys, values of 32 B; '
-        'latency counts from when a request was due; {duration} s. Servers, whose core is half free, go before all other '
+        'latency counts from when a request was due; {duration} s. ' + WITHOUT_STOPS + 'Servers, whose core is half free, go before all other '
         'processes (SCHED_FIFO), the generator and memcached, which has threads, before nearly all (nice -20), where that is allowed: the '
         'machine has services of its own, which take milliseconds.',
         ('redis', 'memcached', 'null'),
         (Metric('p50', 'p50', 'us'), Metric('p99', 'p99', 'us'), Metric('p99.9', 'p99.9', 'us'),
-         Metric('max', 'longest', 'us'), Metric('cpu', 'server CPU an operation', 'ns'),
+         Metric('max', 'longest', 'us'), Metric('p99-all', 'p99, with stops of the machine', 'us'),
+         Metric('p99.9-all', 'p99.9, with them', 'us'), *DELAYED, Metric('cpu', 'server CPU an operation', 'ns'),
          Metric('rps', 'operations a second', 'n')),
         (Goal('p50', 'p50', 1, 'redis'), Goal('p99', 'p99', 0.8, 'redis'), Goal('p99.9', 'p99.9', 0.5, 'redis')),
         open_loop, half_of_redis, joined=ANY, rank=Rank.FIRST),
     Row('growth', 'Growing from 0 to {big} keys',
         '50 connections send SETs of new keys (16 B, values of 16 B) at a fixed rate; latency counts from when a '
-        'request was due. The machine itself keeps processes waiting for milliseconds: what the null server shows, '
-        'which stores nothing, is the floor under every figure here, and a longest stall near it says nothing about '
-        'the server.',
+        'request was due. ' + WITHOUT_STOPS + 'What is left of them is what the null server shows, which stores nothing.',
         ('redis', 'null'),
         (Metric('max', 'longest stall', 'ms'), Metric('p99.99', 'p99.99', 'ms'), Metric('p99.9', 'p99.9', 'ms'),
-         Metric('p50', 'p50', 'ms')),
-        (Goal('longest stall (the null server has it, too: see there)', 'max', 2),
-         Goal('longest stall', 'max', 0.5, 'redis')), grow, rate_to_grow_at),
+         Metric('p50', 'p50', 'ms'), *DELAYED),
+        (Goal('longest stall', 'max', 2), Goal('longest stall', 'max', 0.5, 'redis')), grow, rate_to_grow_at),
     memory_row('memory', '{keys}', lambda scale: scale.keys),
     memory_row('memory-many', '{big}', lambda scale: scale.big),
     transactions_row('transaction-1', 1),

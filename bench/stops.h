@@ -1,0 +1,76 @@
+/* stops: finds when the machine lets the load generator or the server not run: other processes, the kernel's own threads,
+ * and, below a virtual machine, whoever limits its processors.
+ *
+ * For each of the two, a thread on its core wakes every STOPS_PERIOD_NS and looks
+ *
+ *   how long it was ready to run and waited since the last look (/proc/PID/schedstat, of the first thread), and
+ *   whether the look itself is late: then the core stood still. The thread goes before all others (SCHED_FIFO); where that
+ *   is not allowed it may be late because the other ran, which then does not count
+ *
+ * Shorter stops than STOPS_MIN_NS are not looked for, and a core that stood still only shows above STOPS_MIN_NS +
+ * STOPS_PERIOD_NS for sure. What a server spends sleeping or running is no stop: that is its own. But a system call of
+ * its own in which the kernel lets nobody else run for as long looks like one. Without a core of its own (its affinity),
+ * only the waiting is known. */
+#ifndef BENCH_STOPS_H
+#define BENCH_STOPS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "undisturbed.h"
+
+#define STOPS_PERIOD_NS 500000
+#define STOPS_MIN_NS 200000
+#define STOPS_FOUND_MAX 256
+
+/* What the kernel has accounted to a thread. */
+struct stops_account {
+    uint64_t at_ns; /* when that was read */
+    uint64_t ran_ns;
+    uint64_t waited_ns; /* ready to run, while others ran */
+};
+
+/* How the thread that looks stands on the core of the one that it looks at. */
+enum stops_place {
+    STOPS_ELSEWHERE, /* on any */
+    STOPS_BESIDE,    /* on it, as others do */
+    STOPS_FIRST      /* on it, before all others */
+};
+
+struct stops_watcher {
+    pthread_t thread;
+    int schedstat; /* of the one that it looks at */
+    enum stops_place place;
+    atomic_bool ending;
+    struct stop found[STOPS_FOUND_MAX]; /* a circle */
+    atomic_size_t found_n;              /* that it put there, counted up without end */
+    atomic_size_t taken_n;              /* that were taken, alike */
+    _Atomic uint64_t seen_ns;           /* until when it has looked */
+};
+
+enum stops_who { STOPS_SERVER, STOPS_GENERATOR, STOPS_WHO_COUNT };
+
+struct stops {
+    bool on;
+    struct undisturbed undisturbed;
+    struct stops_watcher watchers[STOPS_WHO_COUNT];
+    uint64_t judged_ns; /* when samples were judged last */
+};
+
+/* Begins to look at the process server and at this thread. 0, or -1 with errno: the accounts cannot be read, no memory,
+ * no thread. */
+int stops_begin(struct stops *s, pid_t server);
+
+/* The samples are judged as far as is known. To be called often. */
+void stops_judge(struct stops *s, uint64_t now);
+
+/* Ends looking: every sample is judged then. What was found stays in undisturbed, until stops_deinit(). */
+void stops_end(struct stops *s);
+void stops_deinit(struct stops *s);
+
+/* Whether there was a stop between two looks, for the tests; *stop is when. */
+bool stops_between(const struct stops_account *before, const struct stops_account *now, enum stops_place place,
+                   struct stop *stop);
+
+#endif

@@ -1,0 +1,73 @@
+/* undisturbed: the samples of an open loop that no stop of the machine has delayed. A stop is a time in which the machine
+ * let the load generator or the server not run, for something else (see stops.h). It delays what is outstanding and what
+ * is due in it, and all behind that until no more requests wait than usually do.
+ *
+ *   requests  |--|   |------------|
+ *                  |----------------|     |----|  |--|
+ *   stop                [-------]                  :
+ *   sample    fine         delayed     delayed     :fine
+ *                                                  no more than usual wait
+ *
+ * A stop delays nothing by more than it lasted. So of a sample that was delayed, what is longer than the stops counts: it
+ * is the server's, whose own stalls are not hidden by a stop in the midst of them; the rest of them is left out.
+ *
+ * Samples are held until every stop that began before them is known: who finds the stops of another core says so late. */
+#ifndef BENCH_UNDISTURBED_H
+#define BENCH_UNDISTURBED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hist.h"
+
+#define UNDISTURBED_HELD_MAX ((size_t)1 << 19) /* events; power of two. More: the oldest are judged by what is known */
+#define UNDISTURBED_STOPS_MAX 1024
+#define UNDISTURBED_STEPS 256
+
+struct stop {
+    uint64_t from_ns; /* monotonic */
+    uint64_t to_ns;
+};
+
+struct held_event {
+    uint64_t at_ns;
+    uint64_t latency_ns;
+    uint64_t n;       /* samples; 0: none, but a count */
+    uint64_t waiting; /* a count: of requests that are due and not answered */
+};
+
+struct undisturbed {
+    struct hist latency;                      /* of the samples that nothing delayed, or longer than what did */
+    uint64_t stops;                           /* that began so far */
+    uint64_t longest_ns;                      /* of them */
+    uint64_t stopped_ns;                      /* in all, until the last sample that was judged */
+    uint64_t delayed;                         /* samples, left out */
+    struct held_event *held;                  /* a circle: owned */
+    size_t first;                             /* of held, counted up without end */
+    size_t end;                               /* one past the last, alike */
+    struct stop known[UNDISTURBED_STOPS_MAX]; /* sorted by their beginning, which the samples judged have not reached */
+    size_t known_n;
+    uint64_t until_ns;     /* the end of the stops that began so far */
+    uint64_t explained_ns; /* how long they lasted in all, while they delay */
+    bool delaying;         /* they still do */
+    uint64_t usual;        /* UNDISTURBED_STEPS times how many requests wait, about the median of the counts */
+};
+
+/* 0, or -1 without memory. */
+int undisturbed_init(struct undisturbed *u);
+void undisturbed_deinit(struct undisturbed *u);
+
+/* n samples came at at_ns, not before the events before. */
+void undisturbed_add(struct undisturbed *u, uint64_t at_ns, uint64_t latency_ns, uint64_t n);
+
+/* At at_ns so many requests were due and not answered. To be told whenever that may have changed. */
+void undisturbed_count(struct undisturbed *u, uint64_t at_ns, uint64_t waiting);
+
+/* A stop that was found; one that began before samples that have been judged counts for those that follow. */
+void undisturbed_stop(struct undisturbed *u, struct stop stop);
+
+/* Judges what came before until_ns: all stops that began before it are known. */
+void undisturbed_judge(struct undisturbed *u, uint64_t until_ns);
+
+#endif
