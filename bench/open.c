@@ -62,6 +62,14 @@ int open_send(struct load *l)
     return 0;
 }
 
+/* How many requests are due and not sent. */
+static uint64_t backlog(const struct load *l, uint64_t now)
+{
+    uint64_t left = load_left(l);
+    uint64_t due = (uint64_t)pace_backlog(&l->pace, now);
+    return due < left ? due : left;
+}
+
 void open_wait(struct load *l)
 {
     uint64_t now = now_ns();
@@ -72,7 +80,7 @@ void open_wait(struct load *l)
     until = next < until ? next : until;
     l->spin_from = now;
     if (l->stops.on) {
-        undisturbed_count(&l->stops.undisturbed, now, l->outstanding + (uint64_t)pace_backlog(&l->pace, now));
+        undisturbed_count(&l->stops.undisturbed, now, l->outstanding + backlog(l, now));
         stops_judge(&l->stops, now);
     }
     if (until > now + SPIN_NS) {

@@ -217,8 +217,8 @@ static void test_a_server_that_stands_still_is_not_excused(void)
     stub_stop(&stub);
 }
 
-/* The stub stops the process that started it, which is a child, on a core of its own. The stub is so slow that it has
- * a backlog for longer than the stop. */
+/* The stub stops the process that started it, which is a child, on a core of its own. The stub is so slow that its
+ * backlog stays for a while. */
 static void stop_myself(void)
 {
     cpu_set_t all;
@@ -231,7 +231,7 @@ static void stop_myself(void)
     }
     CPU_SET(core, &one);
     struct stub stub =
-        stub_start(&(struct stub_plan){.stall_at = 200, .stall_ms = 100, .stall_client = true, .delay_us = 300});
+        stub_start(&(struct stub_plan){.stall_at = 200, .stall_ms = 100, .stall_client = true, .delay_us = 100});
     CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
     struct load_plan plan = plan_for(&stub);
     CHECK(load_run(&plan, &result) == 0);
