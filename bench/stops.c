@@ -20,9 +20,11 @@ bool stops_between(const struct stops_account *before, const struct stops_accoun
                    struct stop *stop)
 {
     uint64_t passed = now->at_ns - before->at_ns;
+    uint64_t ran = now->ran_ns - before->ran_ns;
+    uint64_t by_itself = now->others_ns > before->others_ns ? now->others_ns - before->others_ns : 0;
     uint64_t waited = now->waited_ns - before->waited_ns;
-    uint64_t excused = place == STOPS_FIRST ? 0 : now->ran_ns - before->ran_ns;
-    if (waited >= STOPS_MIN_NS) { /* it is accounted when it is over */
+    uint64_t excused = place == STOPS_FIRST ? 0 : ran;
+    if (waited >= by_itself + STOPS_MIN_NS) { /* it is accounted when it is over */
         *stop = (struct stop){before->at_ns - waited, now->at_ns};
         return true;
     }
@@ -30,12 +32,21 @@ bool stops_between(const struct stops_account *before, const struct stops_accoun
     return place != STOPS_ELSEWHERE && passed >= excused + STOPS_PERIOD_NS + STOPS_MIN_NS;
 }
 
+struct stops_account stops_next(const struct stops_account *before, const struct stops_account *now)
+{
+    struct stops_account next = *now;
+    if (now->ran_ns == before->ran_ns && now->waited_ns == before->waited_ns) {
+        next.others_ns = before->others_ns; /* it may be waiting, which is accounted when it is over */
+    }
+    return next;
+}
+
 /* The time is that before: what happens while this thread is kept from reading belongs to the next look. */
-static int read_account(int schedstat, struct stops_account *a)
+static int read_account(const struct stops_watcher *w, struct stops_account *a)
 {
     char line[96];
     a->at_ns = now_ns();
-    ssize_t n = pread(schedstat, line, sizeof line - 1, 0);
+    ssize_t n = pread(w->schedstat, line, sizeof line - 1, 0);
     if (n <= 0) {
         return -1;
     }
@@ -43,6 +54,8 @@ static int read_account(int schedstat, struct stops_account *a)
     char *at = line;
     a->ran_ns = strtoull(at, &at, 10);
     a->waited_ns = strtoull(at, &at, 10);
+    uint64_t process = clock_ns(w->process);
+    a->others_ns = process > a->ran_ns ? process - a->ran_ns : 0;
     return 0;
 }
 
@@ -72,15 +85,15 @@ static void *watch(void *arg)
     bool first = w->place == STOPS_BESIDE && pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority) == 0;
     w->place = first ? STOPS_FIRST : w->place;
     (void)prctl(PR_SET_TIMERSLACK, 1);
-    bool alive = read_account(w->schedstat, &before) == 0; /* else it has ended, which the load will say */
+    bool alive = read_account(w, &before) == 0; /* else it has ended, which the load will say */
     struct stops_account now = before;
     while (alive && !atomic_load(&w->ending)) {
         struct stop stop;
         sleep_until(now.at_ns + STOPS_PERIOD_NS);
-        alive = read_account(w->schedstat, &now) == 0;
+        alive = read_account(w, &now) == 0;
         if (alive && (!stops_between(&before, &now, w->place, &stop) || tell(w, stop))) {
             atomic_store_explicit(&w->seen_ns, now.at_ns, memory_order_release);
-            before = now;
+            before = stops_next(&before, &now);
         }
     }
     atomic_store_explicit(&w->seen_ns, UINT64_MAX, memory_order_release);
@@ -102,12 +115,12 @@ static int start_thread(struct stops_watcher *w, const cpu_set_t *cores)
     return err;
 }
 
-/* 0, or an errno. */
-static int start_watcher(struct stops_watcher *w, pid_t id, const char *path)
+/* At a thread (0: this one) of a process. 0, or an errno. */
+static int start_watcher(struct stops_watcher *w, pid_t thread, pid_t process, const char *path)
 {
     cpu_set_t cores;
     struct stops_account account;
-    if (sched_getaffinity(id, sizeof cores, &cores) != 0) {
+    if (sched_getaffinity(thread, sizeof cores, &cores) != 0) {
         return errno;
     }
     w->place = CPU_COUNT(&cores) == 1 ? STOPS_BESIDE : STOPS_ELSEWHERE;
@@ -115,7 +128,9 @@ static int start_watcher(struct stops_watcher *w, pid_t id, const char *path)
     if (w->schedstat < 0) {
         return errno;
     }
-    int err = read_account(w->schedstat, &account) == 0 ? start_thread(w, &cores) : EIO;
+    int err = clock_getcpuclockid(process, &w->process);
+    err = err == 0 && read_account(w, &account) != 0 ? EIO : err;
+    err = err == 0 ? start_thread(w, &cores) : err;
     if (err != 0) {
         close(w->schedstat);
     }
@@ -163,13 +178,14 @@ void stops_judge(struct stops *s, uint64_t now)
 int stops_begin(struct stops *s, pid_t server)
 {
     char paths[STOPS_WHO_COUNT][64];
-    const pid_t ids[STOPS_WHO_COUNT] = {[STOPS_SERVER] = server, [STOPS_GENERATOR] = gettid()};
+    const pid_t threads[STOPS_WHO_COUNT] = {[STOPS_SERVER] = server, [STOPS_GENERATOR] = 0};
+    const pid_t processes[STOPS_WHO_COUNT] = {[STOPS_SERVER] = server, [STOPS_GENERATOR] = getpid()};
     snprintf(paths[STOPS_SERVER], sizeof paths[0], "/proc/%ld/schedstat", (long)server);
     snprintf(paths[STOPS_GENERATOR], sizeof paths[0], "/proc/self/task/%ld/schedstat", (long)gettid());
     unsigned n = 0;
     int err = undisturbed_init(&s->undisturbed) == 0 ? 0 : ENOMEM;
     for (; err == 0 && n < STOPS_WHO_COUNT; n++) {
-        err = start_watcher(&s->watchers[n], ids[n], paths[n]);
+        err = start_watcher(&s->watchers[n], threads[n], processes[n], paths[n]);
     }
     if (err != 0) {
         for (unsigned i = 0; i + 1 < n; i++) { /* all but the last were started */

@@ -3,7 +3,8 @@
  *
  * For each of the two, a thread on its core wakes every STOPS_PERIOD_NS and looks
  *
- *   how long it was ready to run and waited since the last look (/proc/PID/schedstat, of the first thread), and
+ *   how long it was ready to run and waited since the last look (/proc/PID/schedstat, of the first thread), not counting for
+ *   how long other threads of its process ran: those are its own affair; and
  *   whether the look itself is late: then the core stood still. The thread goes before all others (SCHED_FIFO); where that
  *   is not allowed it may be late because the other ran, which then does not count
  *
@@ -29,6 +30,7 @@ struct stops_account {
     uint64_t at_ns; /* when that was read */
     uint64_t ran_ns;
     uint64_t waited_ns; /* ready to run, while others ran */
+    uint64_t others_ns; /* that other threads of its process ran; before: until it ran or waited last */
 };
 
 /* How the thread that looks stands on the core of the one that it looks at. */
@@ -40,7 +42,8 @@ enum stops_place {
 
 struct stops_watcher {
     pthread_t thread;
-    int schedstat; /* of the one that it looks at */
+    int schedstat;     /* of the one that it looks at */
+    clockid_t process; /* the CPU time of its process */
     enum stops_place place;
     atomic_bool ending;
     struct stop found[STOPS_FOUND_MAX]; /* a circle */
@@ -69,8 +72,9 @@ void stops_judge(struct stops *s, uint64_t now);
 void stops_end(struct stops *s);
 void stops_deinit(struct stops *s);
 
-/* Whether there was a stop between two looks, for the tests; *stop is when. */
+/* For the tests: whether there was a stop between two looks (*stop is when), and what the next look is compared with. */
 bool stops_between(const struct stops_account *before, const struct stops_account *now, enum stops_place place,
                    struct stop *stop);
+struct stops_account stops_next(const struct stops_account *before, const struct stops_account *now);
 
 #endif

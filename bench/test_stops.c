@@ -139,18 +139,20 @@ static void test_what_is_a_stop(void)
         uint64_t passed_ns;
         uint64_t ran_ns;
         uint64_t waited_ns;
+        uint64_t others_ns;
         bool expected[3]; /* by place */
     } cases[] = {
-        {STOPS_PERIOD_NS + 10000, 0, 0, {false, false, false}},
-        {STOPS_PERIOD_NS + 10000, 100000, STOPS_MIN_NS, {true, true, true}}, /* others had its core */
-        {5 * MS, 5 * MS - 100000, 0, {false, false, true}},                  /* it ran, and nobody could go before it */
-        {5 * MS, 0, 0, {false, true, true}},                                 /* nobody ran */
-        {5 * MS, 0, STOPS_MIN_NS - 1, {false, true, true}},
+        {STOPS_PERIOD_NS + 10000, 0, 0, 0, {false, false, false}},
+        {STOPS_PERIOD_NS + 10000, 100000, STOPS_MIN_NS, 0, {true, true, true}},    /* others had its core */
+        {STOPS_PERIOD_NS + 10000, 100000, STOPS_MIN_NS, 1, {false, false, false}}, /* its own threads, too */
+        {5 * MS, 5 * MS - 100000, 0, 0, {false, false, true}}, /* it ran, and nobody could go before it */
+        {5 * MS, 0, 0, 0, {false, true, true}},                /* nobody ran */
+        {5 * MS, 0, STOPS_MIN_NS - 1, 0, {false, true, true}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const struct stops_account before = {100 * MS, 40 * MS, 3 * MS};
+        const struct stops_account before = {100 * MS, 40 * MS, 3 * MS, MS};
         const struct stops_account now = {before.at_ns + cases[i].passed_ns, before.ran_ns + cases[i].ran_ns,
-                                          before.waited_ns + cases[i].waited_ns};
+                                          before.waited_ns + cases[i].waited_ns, before.others_ns + cases[i].others_ns};
         for (unsigned place = STOPS_ELSEWHERE; place <= STOPS_FIRST; place++) {
             struct stop stop = {0};
             CHECK(stops_between(&before, &now, (enum stops_place)place, &stop) == cases[i].expected[place]);
