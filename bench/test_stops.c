@@ -161,6 +161,26 @@ static void test_what_is_a_stop(void)
     }
 }
 
+/* A thread of its own had its core for 3 ms, which the kernel accounts to it at each look, and to the one that waited at the
+ * end. */
+static void test_a_wait_for_a_thread_of_its_own_is_no_stop(void)
+{
+    struct stops_account before = {100 * MS, 40 * MS, 3 * MS, MS};
+    struct stop stop;
+    for (unsigned look = 0; look < 6; look++) {
+        struct stops_account now = before;
+        now.at_ns += STOPS_PERIOD_NS;
+        now.others_ns = MS + (look + 1) * STOPS_PERIOD_NS;
+        now.waited_ns += look == 5 ? 3 * MS : 0;
+        CHECK(!stops_between(&before, &now, STOPS_FIRST, &stop));
+        before = stops_next(&before, &now);
+    }
+    struct stops_account now = before;
+    now.at_ns += STOPS_PERIOD_NS;
+    now.waited_ns += MS;
+    CHECK(stops_between(&before, &now, STOPS_FIRST, &stop)); /* nobody of its own ran since */
+}
+
 /* Nothing is judged that one of the two has not looked at yet, and what both have found counts. */
 static void test_samples_wait_for_both_to_look(void)
 {
@@ -275,12 +295,19 @@ static void test_a_process_that_is_not_there(void)
 int main(void)
 {
     static void (*const tests[])(void) = {
-        test_without_stops_every_sample_is_kept,    test_what_a_stop_delays_is_left_out_and_no_more,
-        test_a_stall_of_the_server_stays,           test_a_stall_with_a_stop_in_it_stays,
-        test_stops_that_overlap_count_as_one_delay, test_a_backlog_that_never_ends_is_all_delayed,
-        test_more_than_can_be_held_loses_none,      test_what_is_a_stop,
-        test_samples_wait_for_both_to_look,         test_a_server_that_stands_still_is_not_excused,
-        test_a_client_that_stands_still_is,         test_a_process_that_is_not_there,
+        test_without_stops_every_sample_is_kept,
+        test_what_a_stop_delays_is_left_out_and_no_more,
+        test_a_stall_of_the_server_stays,
+        test_a_stall_with_a_stop_in_it_stays,
+        test_stops_that_overlap_count_as_one_delay,
+        test_a_backlog_that_never_ends_is_all_delayed,
+        test_more_than_can_be_held_loses_none,
+        test_what_is_a_stop,
+        test_a_wait_for_a_thread_of_its_own_is_no_stop,
+        test_samples_wait_for_both_to_look,
+        test_a_server_that_stands_still_is_not_excused,
+        test_a_client_that_stands_still_is,
+        test_a_process_that_is_not_there,
     };
     return check_run(tests, sizeof tests / sizeof *tests);
 }
