@@ -41,7 +41,7 @@ const char *const metric_names[METRIC_COUNT] = {
     [METRIC_CLEAR_P999_NS] = "undisturbed_p99_9_ns",
     [METRIC_CLEAR_P9999_NS] = "undisturbed_p99_99_ns",
     [METRIC_CLEAR_MAX_NS] = "undisturbed_max_ns",
-    [METRIC_DELAYED] = "stops_delayed_share",
+    [METRIC_LEFT_OUT] = "stops_left_out_share",
     [METRIC_STOPS] = "stops",
     [METRIC_STOPPED_NS] = "stops_ns",
     [METRIC_STOP_MAX_NS] = "stops_max_ns",
@@ -80,7 +80,7 @@ static void series_add_stops(struct series *s, size_t n, const struct load_resul
         }
     }
     s->values[METRIC_CLEAR_MAX_NS][n] = (double)r->undisturbed.max;
-    s->values[METRIC_DELAYED][n] = (samples - (double)r->undisturbed.count) / samples;
+    s->values[METRIC_LEFT_OUT][n] = (samples - (double)r->undisturbed.count) / samples;
     s->values[METRIC_STOPS][n] = (double)r->stops;
     s->values[METRIC_STOPPED_NS][n] = (double)r->stopped_ns;
     s->values[METRIC_STOP_MAX_NS][n] = (double)r->stop_max_ns;
@@ -94,6 +94,7 @@ static void series_add(struct series *s, const struct load_result *r)
     for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++) {
         s->values[quantiles[i].metric][n] = (double)hist_quantile(&r->latency, quantiles[i].q);
     }
+    s->watched_stops = r->watched_stops;
     if (r->watched_stops) {
         series_add_stops(s, n, r);
     }
@@ -197,7 +198,7 @@ int compare_measure(const struct config *c, struct row *row, size_t target, stru
     memcpy(plan.mix, row->workload->mix, sizeof plan.mix);
     plan.pipeline = row->pipeline;
     plan.rate = row->rate;
-    plan.watch_stops = c->watch_stops;
+    plan.watch_stops = c->watch_stops && row->rate > 0;
     plan.seed = c->seed + row->series[target].n; /* all targets see the same keys, each repetition others */
     if (load_run(&plan, r) != 0) {
         snprintf(why, why_size, "%s: %s", t->name, r->why);
@@ -282,6 +283,11 @@ struct stats_spread compare_spread(const struct row *row, size_t target, enum me
     return stats_spread(row->series[target].values[m], row->series[target].n);
 }
 
+double compare_median(const struct row *row, size_t target, enum metric m)
+{
+    return compare_spread(row, target, m).median;
+}
+
 double compare_total(const struct row *row, size_t target, enum metric m)
 {
     double sum = 0;
@@ -301,6 +307,44 @@ const char *compare_trouble(const struct row *row, size_t target, size_t i, char
         snprintf(out, COMPARE_TROUBLE_MAX, "%s %s %s%s%s", troubles[i].before, text_grouped(number, total),
                  troubles[i].behind, error ? " " : "", error ? row->series[target].first_error : "");
     }
+    return out;
+}
+
+double compare_latency(const struct row *row, size_t target, enum metric m)
+{
+    static const enum metric clear[METRIC_COUNT] = {
+        [METRIC_P50_NS] = METRIC_CLEAR_P50_NS,   [METRIC_P99_NS] = METRIC_CLEAR_P99_NS,
+        [METRIC_P999_NS] = METRIC_CLEAR_P999_NS, [METRIC_P9999_NS] = METRIC_CLEAR_P9999_NS,
+        [METRIC_MAX_NS] = METRIC_CLEAR_MAX_NS,
+    };
+    bool known = row->series[target].watched_stops && clear[m] != 0 &&
+                 compare_median(row, target, METRIC_LEFT_OUT) <= COMPARE_LEFT_OUT_MAX;
+    return compare_median(row, target, known ? clear[m] : m);
+}
+
+const char *compare_stops(const struct row *row, size_t target, char out[COMPARE_STOPS_MAX])
+{
+    static const struct {
+        enum metric metric;
+        const char *name;
+    } shown[] = {{METRIC_CLEAR_P50_NS, "p50"},
+                 {METRIC_CLEAR_P99_NS, "p99"},
+                 {METRIC_CLEAR_P999_NS, "p99.9"},
+                 {METRIC_CLEAR_P9999_NS, "p99.99"},
+                 {METRIC_CLEAR_MAX_NS, "max"}};
+    out[0] = '\0';
+    if (!row->series[target].watched_stops) {
+        return out;
+    }
+    int n = snprintf(out, COMPARE_STOPS_MAX, "without stops of the machine:");
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        n += snprintf(out + n, COMPARE_STOPS_MAX - (size_t)n, " %s %.1f us,", shown[i].name,
+                      compare_median(row, target, shown[i].metric) / 1e3);
+    }
+    snprintf(
+        out + n, COMPARE_STOPS_MAX - (size_t)n, " %.2f%% left out (%.0f stops of %.1f ms in all, the longest %.2f ms)",
+        100 * compare_median(row, target, METRIC_LEFT_OUT), compare_median(row, target, METRIC_STOPS),
+        compare_median(row, target, METRIC_STOPPED_NS) / 1e6, compare_median(row, target, METRIC_STOP_MAX_NS) / 1e6);
     return out;
 }
 

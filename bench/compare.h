@@ -38,7 +38,7 @@ enum metric {
     METRIC_CLEAR_P999_NS,
     METRIC_CLEAR_P9999_NS,
     METRIC_CLEAR_MAX_NS,
-    METRIC_DELAYED, /* the share of samples that the stops delayed */
+    METRIC_LEFT_OUT, /* the share of samples that are left out for that */
     METRIC_STOPS,
     METRIC_STOPPED_NS,
     METRIC_STOP_MAX_NS,
@@ -53,6 +53,7 @@ struct series {
     double values[METRIC_COUNT][REPEAT_MAX];
     size_t n;
     enum syscalls_source syscalls_source; /* what METRIC_SYSCALLS was counted by */
+    bool watched_stops;                   /* METRIC_CLEAR_P50_NS and those behind it are known */
     struct hist latency;                  /* of all measurements together */
     struct timeline timeline;             /* of the last */
     char first_error[192];                /* an error that the server answered */
@@ -84,6 +85,7 @@ const char *compare_row_name(const struct row *row, char *out, size_t size);
 
 /* Over the measurements of a target. */
 struct stats_spread compare_spread(const struct row *row, size_t target, enum metric m);
+double compare_median(const struct row *row, size_t target, enum metric m);
 double compare_total(const struct row *row, size_t target, enum metric m);
 
 /* Measures one target once and adds that to its series in the row. r is a place to work in. 0, or -1 with why. */
@@ -106,6 +108,18 @@ struct stats_interval compare_difference(const struct row *row, enum metric m, s
 /* What to say behind the name of a target where something was not as it might be: "answered 3 errors, the first: ERR".
  * i is below COMPARE_TROUBLES: errors, misses, conflicts, requests unanswered. "" where there were none. Returns out. */
 const char *compare_trouble(const struct row *row, size_t target, size_t i, char out[COMPARE_TROUBLE_MAX]);
+
+#define COMPARE_LEFT_OUT_MAX 0.1 /* with more, the samples that the stops have not delayed may be the lucky ones */
+
+/* A quantile or the maximum without what stops delayed, where that is known and no more than COMPARE_LEFT_OUT_MAX is left
+ * out; else with it. */
+double compare_latency(const struct row *row, size_t target, enum metric m);
+
+#define COMPARE_STOPS_MAX 256
+
+/* What the latency was without stops of the machine, for people, behind the name of a target: "without stops of the machine:
+ * p50 19.2 us, ...". "" where they were not watched. Returns out. */
+const char *compare_stops(const struct row *row, size_t target, char out[COMPARE_STOPS_MAX]);
 
 /* Whether the client, not the server, was the limit of the throughput. UNKNOWN: its core was full, but whether the
  * server's was too cannot be told, as its CPU time was not accounted. */

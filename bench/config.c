@@ -485,7 +485,10 @@ void config_print_help(void)
         "COMMIT\n"
         "(RESP: MULTI, SETs, EXEC); a refused one is counted, not retried. On text only BEGIN SERIALIZABLE can be "
         "refused:\n"
-        "there conflict= needs the word serializable.");
+        "there conflict= needs the word serializable.\n"
+        "For --watch-stops give the server a core of its own, and this another (taskset): of others only is known how\n"
+        "long they waited for one. What a stop delayed is left out, but for what is longer than the stop: that is the\n"
+        "server's.");
     puts("\nNumbers may end in k, M or G. Exit status: 0; 1 when something failed or an error was answered;\n"
          "2 for a wrong option.");
 }

@@ -252,9 +252,10 @@ static void keep_undisturbed(struct load *l)
 static int begin_measure(struct load *l, uint64_t now)
 {
     struct procstat server;
-    if (watch_stops(l) != 0 || server_cpu(l, &server) != 0) {
+    if (server_cpu(l, &server) != 0) {
         return -1;
     }
+    undisturbed_forget_stops(&l->stops.undisturbed);
     hist_init(&l->r->latency);
     l->r->replies = 0;
     l->r->errors = 0;
@@ -338,6 +339,9 @@ static int turn(struct load *l)
 
 static int run(struct load *l)
 {
+    if (watch_stops(l) != 0) {
+        return -1;
+    }
     l->reply_ns = now_ns();
     l->edge_ns = l->reply_ns + l->plan->warmup_ns;
     l->phase = PHASE_WARMUP;

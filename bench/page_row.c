@@ -103,6 +103,11 @@ static void write_trouble(FILE *f, const struct config *c, const struct row *row
             page_put(f, "", text, "</p>\n");
         }
     }
+    char stops[COMPARE_STOPS_MAX];
+    if (*compare_stops(row, t, stops) != '\0') {
+        page_put(f, "<p class=\"trouble\">", c->targets[t].name, " ");
+        page_put(f, "", stops, "</p>\n");
+    }
     enum client_bound bound = compare_client_bound(row, t);
     if (bound == CLIENT_BOUND_UNKNOWN) {
         page_put(f, "<p class=\"trouble\">client-bound? The load generator's core was full; whether that of ",

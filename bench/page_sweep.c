@@ -21,9 +21,9 @@ static struct chart_rates curve_of(struct curve *to, const char *name, const str
     for (size_t i = 0; i < n && count < SWEEP_ROWS_MAX; i++) {
         if (rows[i].series[target].n > 0) {
             to->rate[count] = rows[i].rate;
-            to->p50_ns[count] = compare_spread(&rows[i], target, METRIC_P50_NS).median;
-            to->p99_ns[count] = compare_spread(&rows[i], target, METRIC_P99_NS).median;
-            to->p999_ns[count] = compare_spread(&rows[i], target, METRIC_P999_NS).median;
+            to->p50_ns[count] = compare_latency(&rows[i], target, METRIC_P50_NS);
+            to->p99_ns[count] = compare_latency(&rows[i], target, METRIC_P99_NS);
+            to->p999_ns[count] = compare_latency(&rows[i], target, METRIC_P999_NS);
             count++;
         }
     }
@@ -53,7 +53,7 @@ static void write_line(FILE *f, const struct config *c, const struct row *row, s
     page_put(f, "<td>", text_grouped(text, row->rate), "</td>");
     page_put(f, "<td>", text_grouped(text, compare_spread(row, t, METRIC_RPS).median), "</td>");
     for (size_t i = 0; i < sizeof latencies / sizeof *latencies; i++) {
-        page_put(f, "<td>", text_ns(text, compare_spread(row, t, latencies[i]).median), "</td>");
+        page_put(f, "<td>", text_ns(text, compare_latency(row, t, latencies[i])), "</td>");
     }
     if (c->targets[t].pid != 0) {
         page_put(f, "<td>", text_grouped(text, compare_spread(row, t, METRIC_CPU_NS).median), "</td></tr>\n");
@@ -64,9 +64,11 @@ static void write_line(FILE *f, const struct config *c, const struct row *row, s
 
 static void write_table(FILE *f, const struct config *c, const struct row *rows, size_t n)
 {
-    fputs("<div class=\"scroll\"><table><thead><tr><th>target</th><th>asked/s</th><th>answered/s</th><th>p50</th><th>p99</th>"
-          "<th>p99.9</th><th>max</th><th>server CPU ns/op</th></tr></thead><tbody>\n",
-          f);
+    fputs(
+        "<div "
+        "class=\"scroll\"><table><thead><tr><th>target</th><th>asked/s</th><th>answered/s</th><th>p50</th><th>p99</th>"
+        "<th>p99.9</th><th>max</th><th>server CPU ns/op</th></tr></thead><tbody>\n",
+        f);
     for (size_t i = 0; i < n; i++) {
         for (size_t t = 0; t < c->target_count; t++) {
             if (rows[i].series[t].n > 0) {

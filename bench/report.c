@@ -7,11 +7,6 @@
 
 #include "text.h"
 
-static double median(const struct row *row, size_t target, enum metric m)
-{
-    return compare_spread(row, target, m).median;
-}
-
 /* The table */
 
 static void print_spread(FILE *f, struct stats_spread s, bool single, int width)
@@ -50,20 +45,20 @@ static void print_target(FILE *f, const struct config *c, const struct row *row,
     }
     print_spread(f, compare_spread(row, t, METRIC_RPS), single, 34);
     for (size_t i = 0; i < sizeof latencies / sizeof *latencies; i++) {
-        fprintf(f, "  %9.1f", median(row, t, latencies[i].metric) / 1e3);
+        fprintf(f, "  %9.1f", compare_median(row, t, latencies[i].metric) / 1e3);
     }
     if (s->syscalls_source != SYSCALLS_UNKNOWN) {
-        fprintf(f, "  %8.3f", median(row, t, METRIC_SYSCALLS));
+        fprintf(f, "  %8.3f", compare_median(row, t, METRIC_SYSCALLS));
     } else {
         fprintf(f, "  %8s", "-");
     }
     if (c->targets[t].pid != 0) {
-        fprintf(f, "  %6.1f  %4.0f%%", median(row, t, METRIC_RSS_BYTES) / 1048576,
-                100 * median(row, t, METRIC_SERVER_LOAD));
+        fprintf(f, "  %6.1f  %4.0f%%", compare_median(row, t, METRIC_RSS_BYTES) / 1048576,
+                100 * compare_median(row, t, METRIC_SERVER_LOAD));
     } else {
         fprintf(f, "  %6s  %5s", "-", "-");
     }
-    fprintf(f, "  %4.0f%%%s\n", 100 * median(row, t, METRIC_CLIENT_LOAD), bound[compare_client_bound(row, t)]);
+    fprintf(f, "  %4.0f%%%s\n", 100 * compare_median(row, t, METRIC_CLIENT_LOAD), bound[compare_client_bound(row, t)]);
 }
 
 static void print_trouble(FILE *f, const struct config *c, const struct row *row, size_t t)
@@ -78,16 +73,10 @@ static void print_trouble(FILE *f, const struct config *c, const struct row *row
 
 static void print_stops(FILE *f, const struct config *c, const struct row *row, size_t t)
 {
-    static const enum metric clear[] = {METRIC_CLEAR_P50_NS, METRIC_CLEAR_P99_NS, METRIC_CLEAR_P999_NS,
-                                        METRIC_CLEAR_P9999_NS, METRIC_CLEAR_MAX_NS};
-    static const char *const names[] = {"p50", "p99", "p99.9", "p99.99", "max"};
-    fprintf(f, "  %s without stops of the machine:", c->targets[t].name);
-    for (size_t i = 0; i < sizeof clear / sizeof *clear; i++) {
-        fprintf(f, " %s %.1f us,", names[i], median(row, t, clear[i]) / 1e3);
+    char text[COMPARE_STOPS_MAX];
+    if (*compare_stops(row, t, text) != '\0') {
+        fprintf(f, "  %s %s\n", c->targets[t].name, text);
     }
-    fprintf(f, " %.2f%% left out (%.0f stops of %.1f ms in all, the longest %.2f ms)\n",
-            100 * median(row, t, METRIC_DELAYED), median(row, t, METRIC_STOPS), median(row, t, METRIC_STOPPED_NS) / 1e6,
-            median(row, t, METRIC_STOP_MAX_NS) / 1e6);
 }
 
 static void print_comparison(FILE *f, const struct config *c, const struct row *row, size_t other)
@@ -120,10 +109,8 @@ static void print_row(FILE *f, const struct config *c, const struct row *row)
     for (size_t t = 0; t < c->target_count; t++) {
         print_trouble(f, c, row, t);
     }
-    for (size_t t = 0; c->watch_stops && t < c->target_count; t++) {
-        if (row->series[t].n > 0) {
-            print_stops(f, c, row, t);
-        }
+    for (size_t t = 0; t < c->target_count; t++) {
+        print_stops(f, c, row, t);
     }
     for (size_t t = 1; t < c->target_count; t++) {
         if (compare_both(row, t)) {
@@ -219,8 +206,8 @@ void report_quiet(FILE *f, const struct config *c, const struct row *rows, size_
         if (row->rate > 0) {
             fprintf(f, "--rate %.0f ", row->rate);
         }
-        fprintf(f, "%s: %.2f requests per second, p50=%.3f msec\n", name, median(row, t, METRIC_RPS),
-                median(row, t, METRIC_P50_NS) / 1e6);
+        fprintf(f, "%s: %.2f requests per second, p50=%.3f msec\n", name, compare_median(row, t, METRIC_RPS),
+                compare_median(row, t, METRIC_P50_NS) / 1e6);
         if (row->note[0] != '\0') {
             fprintf(f, "%s\n", row->note);
         }
@@ -243,12 +230,13 @@ static void csv_line(FILE *f, const struct config *c, const struct row *row, siz
     static const char *const bound[] = {"no", "yes", "unknown"};
     char name[16];
     upper(name, row->workload->name, sizeof name);
-    fprintf(f, "\"%s\",\"%.2f\"", name, median(row, t, METRIC_RPS));
+    fprintf(f, "\"%s\",\"%.2f\"", name, compare_median(row, t, METRIC_RPS));
     for (size_t i = 0; i < sizeof home / sizeof *home; i++) {
-        fprintf(f, ",\"%.3f\"", median(row, t, home[i]) / 1e6);
+        fprintf(f, ",\"%.3f\"", compare_median(row, t, home[i]) / 1e6);
     }
-    fprintf(f, ",\"%s\",\"%u\",\"%.0f\",\"%s\",\"%s\"", c->targets[t].name, row->pipeline, row->rate,
-            bound[compare_client_bound(row, t)], syscalls_source_names[row->series[t].syscalls_source]);
+    fprintf(f, ",\"%s\",\"%u\",\"%.0f\",\"%s\",\"%s\",\"%s\"", c->targets[t].name, row->pipeline, row->rate,
+            bound[compare_client_bound(row, t)], syscalls_source_names[row->series[t].syscalls_source],
+            row->series[t].watched_stops ? "yes" : "no");
     for (unsigned m = 0; m < METRIC_COUNT; m++) {
         struct stats_spread s = compare_spread(row, t, (enum metric)m);
         fprintf(f, ",\"%.4f\",\"%.4f\",\"%.4f\"", s.median, s.q1, s.q3);
@@ -266,7 +254,7 @@ void report_csv(FILE *f, const struct config *c, const struct row *rows, size_t 
     static const char *const comparisons[] = {"first_cpu_ratio", "first_cpu_difference_ns", "first_rps_ratio"};
     fputs("\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\"p95_latency_ms\","
           "\"p99_latency_ms\",\"max_latency_ms\",\"target\",\"pipeline\",\"rate\",\"client_bound\","
-          "\"server_syscalls_counted\"",
+          "\"server_syscalls_counted\",\"stops_watched\"",
           f);
     for (unsigned m = 0; m < METRIC_COUNT; m++) {
         fprintf(f, ",\"%s_median\",\"%s_q1\",\"%s_q3\"", metric_names[m], metric_names[m], metric_names[m]);
@@ -333,7 +321,8 @@ static void json_target(FILE *f, const struct config *c, const struct row *row, 
     json_string(f, c->targets[t].name);
     fprintf(f, ", \"client_bound\": %s, \"first_error\": ", bound[compare_client_bound(row, t)]);
     json_string(f, s->first_error);
-    fprintf(f, ", \"server_syscalls_counted\": \"%s\"", syscalls_source_names[s->syscalls_source]);
+    fprintf(f, ", \"server_syscalls_counted\": \"%s\", \"stops_watched\": %s",
+            syscalls_source_names[s->syscalls_source], s->watched_stops ? "true" : "false");
     for (unsigned m = 0; m < METRIC_COUNT; m++) {
         struct stats_spread q = compare_spread(row, t, (enum metric)m);
         fprintf(f, ", \"%s\": {\"median\": %.4f, \"q1\": %.4f, \"q3\": %.4f, \"samples\": [", metric_names[m], q.median,

@@ -12,6 +12,7 @@
 
 #define JUDGE_NS NS_PER_MS
 #define STACK_SIZE ((size_t)256 * 1024)
+#define NO_RIVAL ((clockid_t)-1)
 #define PRIORITY 2 /* above a server of SCHED_FIFO, which is of 1 */
 
 /* Watching */
@@ -21,23 +22,21 @@ bool stops_between(const struct stops_account *before, const struct stops_accoun
 {
     uint64_t passed = now->at_ns - before->at_ns;
     uint64_t ran = now->ran_ns - before->ran_ns;
-    uint64_t by_itself = now->others_ns > before->others_ns ? now->others_ns - before->others_ns : 0;
     uint64_t waited = now->waited_ns - before->waited_ns;
-    uint64_t excused = place == STOPS_FIRST ? 0 : ran;
-    if (waited >= by_itself + STOPS_MIN_NS) { /* it is accounted when it is over */
-        *stop = (struct stop){before->at_ns - waited, now->at_ns};
-        return true;
-    }
-    *stop = (struct stop){before->at_ns, now->at_ns};
-    return place != STOPS_ELSEWHERE && passed >= excused + STOPS_PERIOD_NS + STOPS_MIN_NS;
+    uint64_t by_itself = now->others_ns > before->since_ns ? now->others_ns - before->since_ns : 0;
+    uint64_t planned = STOPS_PERIOD_NS + (place == STOPS_FIRST ? 0 : ran + by_itself);
+    uint64_t late = place != STOPS_ELSEWHERE && passed > planned ? passed - planned : 0;
+    uint64_t kept = waited > by_itself ? waited - by_itself : 0;
+    uint64_t from = before->at_ns - (kept >= STOPS_MIN_NS ? waited : 0); /* it is accounted when it is over */
+    *stop = (struct stop){from, now->at_ns, kept > late ? kept : late};
+    return stop->length_ns >= STOPS_MIN_NS;
 }
 
 struct stops_account stops_next(const struct stops_account *before, const struct stops_account *now)
 {
+    bool still = now->ran_ns == before->ran_ns && now->waited_ns == before->waited_ns;
     struct stops_account next = *now;
-    if (now->ran_ns == before->ran_ns && now->waited_ns == before->waited_ns) {
-        next.others_ns = before->others_ns; /* it may be waiting, which is accounted when it is over */
-    }
+    next.since_ns = still ? before->since_ns : before->others_ns; /* it may be waiting since this look */
     return next;
 }
 
@@ -55,8 +54,21 @@ static int read_account(const struct stops_watcher *w, struct stops_account *a)
     a->ran_ns = strtoull(at, &at, 10);
     a->waited_ns = strtoull(at, &at, 10);
     uint64_t process = clock_ns(w->process);
-    a->others_ns = process > a->ran_ns ? process - a->ran_ns : 0;
+    a->others_ns = (process > a->ran_ns ? process - a->ran_ns : 0) + (w->rival != NO_RIVAL ? clock_ns(w->rival) : 0);
+    a->since_ns = a->others_ns;
     return 0;
+}
+
+/* Whether the kernel keeps these accounts at all: then this thread, which runs, has got a core at least once. */
+static bool kernel_accounts(const struct stops_watcher *w)
+{
+    char line[96];
+    unsigned long long ran;
+    unsigned long long waited;
+    unsigned long long times;
+    ssize_t n = pread(w->schedstat, line, sizeof line - 1, 0);
+    line[n > 0 ? n : 0] = '\0';
+    return sscanf(line, "%llu %llu %llu", &ran, &waited, &times) == 3 && times > 0;
 }
 
 /* False where there is no room: the next look finds it again. */
@@ -100,7 +112,7 @@ static void *watch(void *arg)
     return NULL;
 }
 
-/* cores: of the one that it looks at. */
+/* On the cores, unless this process may not use them. */
 static int start_thread(struct stops_watcher *w, const cpu_set_t *cores)
 {
     pthread_attr_t attr;
@@ -108,14 +120,18 @@ static int start_thread(struct stops_watcher *w, const cpu_set_t *cores)
     if (err != 0) {
         return err;
     }
-    err = pthread_attr_setaffinity_np(&attr, sizeof *cores, cores);
-    err = err == 0 ? pthread_attr_setstacksize(&attr, STACK_SIZE) : err;
+    err = pthread_attr_setstacksize(&attr, STACK_SIZE);
+    err = err == 0 ? pthread_attr_setaffinity_np(&attr, sizeof *cores, cores) : err;
     err = err == 0 ? pthread_create(&w->thread, &attr, watch, w) : err;
     pthread_attr_destroy(&attr);
+    if (err == EINVAL) {
+        w->place = STOPS_ELSEWHERE;
+        err = pthread_create(&w->thread, NULL, watch, w);
+    }
     return err;
 }
 
-/* At a thread (0: this one) of a process. 0, or an errno. */
+/* At a thread (0: this one) of a process, which the kernel's file path tells about. 0, or an errno. */
 static int start_watcher(struct stops_watcher *w, pid_t thread, pid_t process, const char *path)
 {
     cpu_set_t cores;
@@ -129,12 +145,24 @@ static int start_watcher(struct stops_watcher *w, pid_t thread, pid_t process, c
         return errno;
     }
     int err = clock_getcpuclockid(process, &w->process);
-    err = err == 0 && read_account(w, &account) != 0 ? EIO : err;
+    err = err == 0 && (read_account(w, &account) != 0 || (thread == 0 && !kernel_accounts(w))) ? ENOTSUP : err;
     err = err == 0 ? start_thread(w, &cores) : err;
     if (err != 0) {
         close(w->schedstat);
     }
     return err;
+}
+
+/* The server's CPU time, if the generator may run where it does. */
+static clockid_t rival_of_generator(pid_t server)
+{
+    cpu_set_t server_cores;
+    cpu_set_t own_cores;
+    clockid_t clock;
+    bool known = sched_getaffinity(server, sizeof server_cores, &server_cores) == 0 &&
+                 sched_getaffinity(0, sizeof own_cores, &own_cores) == 0;
+    CPU_AND(&own_cores, &own_cores, &server_cores);
+    return known && CPU_COUNT(&own_cores) > 0 && clock_getcpuclockid(server, &clock) == 0 ? clock : NO_RIVAL;
 }
 
 static void end_watcher(struct stops_watcher *w)
@@ -182,6 +210,8 @@ int stops_begin(struct stops *s, pid_t server)
     const pid_t processes[STOPS_WHO_COUNT] = {[STOPS_SERVER] = server, [STOPS_GENERATOR] = getpid()};
     snprintf(paths[STOPS_SERVER], sizeof paths[0], "/proc/%ld/schedstat", (long)server);
     snprintf(paths[STOPS_GENERATOR], sizeof paths[0], "/proc/self/task/%ld/schedstat", (long)gettid());
+    s->watchers[STOPS_SERVER].rival = NO_RIVAL;
+    s->watchers[STOPS_GENERATOR].rival = rival_of_generator(server);
     unsigned n = 0;
     int err = undisturbed_init(&s->undisturbed) == 0 ? 0 : ENOMEM;
     for (; err == 0 && n < STOPS_WHO_COUNT; n++) {

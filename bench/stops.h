@@ -4,14 +4,16 @@
  * For each of the two, a thread on its core wakes every STOPS_PERIOD_NS and looks
  *
  *   how long it was ready to run and waited since the last look (/proc/PID/schedstat, of the first thread), not counting for
- *   how long other threads of its process ran: those are its own affair; and
+ *   how long other threads of its process ran: those are its own affair, whose work may be any of that since the look before
+ *   it ran last; and
  *   whether the look itself is late: then the core stood still. The thread goes before all others (SCHED_FIFO); where that
  *   is not allowed it may be late because the other ran, which then does not count
  *
  * Shorter stops than STOPS_MIN_NS are not looked for, and a core that stood still only shows above STOPS_MIN_NS +
- * STOPS_PERIOD_NS for sure. What a server spends sleeping or running is no stop: that is its own. But a system call of
- * its own in which the kernel lets nobody else run for as long looks like one. Without a core of its own (its affinity),
- * only the waiting is known. */
+ * STOPS_PERIOD_NS for sure. What a server spends sleeping or running is no stop: that is its own. But a system call
+ * or a page fault of its own in which the kernel lets nobody else run for as long looks like one, where SCHED_FIFO is
+ * allowed. Without a core of its own (its affinity), only the waiting is known; where the generator may run on the server's
+ * core, too, what the server runs is no stop of the generator. */
 #ifndef BENCH_STOPS_H
 #define BENCH_STOPS_H
 
@@ -30,7 +32,8 @@ struct stops_account {
     uint64_t at_ns; /* when that was read */
     uint64_t ran_ns;
     uint64_t waited_ns; /* ready to run, while others ran */
-    uint64_t others_ns; /* that other threads of its process ran; before: until it ran or waited last */
+    uint64_t others_ns; /* that other threads of its process ran */
+    uint64_t since_ns;  /* the same at the look before it ran or waited last */
 };
 
 /* How the thread that looks stands on the core of the one that it looks at. */
@@ -44,6 +47,7 @@ struct stops_watcher {
     pthread_t thread;
     int schedstat;     /* of the one that it looks at */
     clockid_t process; /* the CPU time of its process */
+    clockid_t rival;   /* of the server, where the generator may have to wait for that, or -1 */
     enum stops_place place;
     atomic_bool ending;
     struct stop found[STOPS_FOUND_MAX]; /* a circle */

@@ -5,7 +5,8 @@
  *
  * A rate breaks when, in each of two attempts, the median p99 of its repetitions is above the limit (--sweep-limit-ms;
  * without it, 10 times the p99 at the lowest rate, the median of at least 5 measurements there), or less than 95% of the requests due, ten aside, were answered by
- * the end. One attempt alone may have met a machine that was busy with something else. */
+ * the end. One attempt alone may have met a machine that was busy with something else; with --watch-stops p99 is that of the
+ * samples that this did not delay, unless those are fewer than nine tenths. */
 #ifndef BENCH_SWEEP_H
 #define BENCH_SWEEP_H
 

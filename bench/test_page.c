@@ -197,10 +197,12 @@ static void test_page_says_what_was_refused_and_what_waited(void)
     made_rows[0].series[0].values[METRIC_CONFLICTS][1] = 500;
     made_rows[0].series[1].values[METRIC_UNANSWERED][4] = 7;
     made_rows[0].series[2].values[METRIC_MISSES][4] = 9;
+    made_rows[0].series[1].watched_stops = true;
     check_page(&made_config, made_rows, 1, 4);
-    CHECK(count(written, "class=\"trouble\"") == 3);
+    CHECK(count(written, "class=\"trouble\"") == 4);
     CHECK(strstr(written, ">txkv refused 1,500 transactions for conflicts<") != NULL);
     CHECK(strstr(written, ">redis had 7 requests waiting at the end<") != NULL);
+    CHECK(strstr(written, ">redis without stops of the machine: p50 ") != NULL);
     CHECK(strstr(written, ">memcached answered 9 times that a key does not exist<") != NULL);
 }
 

@@ -27,6 +27,36 @@ static void test_table_has_all_percentiles(void)
     CHECK(strstr(written, "     1.0        2.0        3.0        4.0        5.0        6.0  ") != NULL);
 }
 
+static void test_table_tells_the_latency_without_stops_where_they_were_watched(void)
+{
+    static const struct {
+        enum metric metric;
+        double value;
+    } made[] = {{METRIC_CLEAR_P50_NS, 19200},
+                {METRIC_CLEAR_P99_NS, 90100},
+                {METRIC_CLEAR_P999_NS, 300000},
+                {METRIC_CLEAR_P9999_NS, 400000},
+                {METRIC_CLEAR_MAX_NS, 1e6},
+                {METRIC_LEFT_OUT, 0.0125},
+                {METRIC_STOPS, 71},
+                {METRIC_STOPPED_NS, 98.4e6},
+                {METRIC_STOP_MAX_NS, 4.38e6}};
+    make_data(2);
+    for (size_t m = 0; m < sizeof made / sizeof *made; m++) {
+        for (size_t i = 0; i < MADE_REPEAT; i++) {
+            made_rows[0].series[1].values[made[m].metric][i] = made[m].value;
+        }
+    }
+    write_report_table();
+    CHECK(strstr(written, "without stops") == NULL);
+    made_rows[0].series[1].watched_stops = true;
+    write_report_table();
+    CHECK(strstr(written,
+                 "\n  redis without stops of the machine: p50 19.2 us, p99 90.1 us, p99.9 300.0 us, p99.99 400.0 us, "
+                 "max 1000.0 us, 1.25% left out (71 stops of 98.4 ms in all, the longest 4.38 ms)\n") != NULL);
+    CHECK(strstr(written, "txkv without stops") == NULL);
+}
+
 static void test_client_bound_is_not_hidden_by_a_server_that_is_not_accounted(void)
 {
     static const struct {
@@ -73,6 +103,7 @@ int main(void)
 {
     static void (*const tests[])(void) = {
         test_table_has_all_percentiles,
+        test_table_tells_the_latency_without_stops_where_they_were_watched,
         test_client_bound_is_not_hidden_by_a_server_that_is_not_accounted,
         test_table_says_what_went_wrong,
     };

@@ -1,4 +1,5 @@
 #include "test_stub.h"
+#include "clock.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -192,12 +193,22 @@ static void signal_client(int number)
     }
 }
 
+static void stall(void)
+{
+    uint64_t end = now_ns() + plan.stall_ms * NS_PER_MS;
+    while (plan.stall_busy && now_ns() < end) {
+    }
+    if (!plan.stall_busy) {
+        sleep_us((uint64_t)plan.stall_ms * 1000);
+    }
+}
+
 static void begin_request(void)
 {
     ++*requests;
     if (*requests == plan.stall_at) {
         signal_client(SIGSTOP);
-        sleep_us((uint64_t)plan.stall_ms * 1000);
+        stall();
         signal_client(SIGCONT);
     }
     if (plan.delay_us > 0) {

@@ -24,6 +24,7 @@ enum stub_fault {
 };
 
 struct stub_plan {
+    bool stall_busy;   /* it computes meanwhile, instead of sleeping */
     bool stall_client; /* it is the client that stands still then: the process that started the stub */
     enum wire_proto proto;
     enum stub_fault fault;

@@ -8,7 +8,11 @@ int undisturbed_init(struct undisturbed *u)
     memset(u, 0, sizeof *u);
     hist_init(&u->latency);
     u->held = malloc(UNDISTURBED_HELD_MAX * sizeof *u->held);
-    return u->held == NULL ? -1 : 0;
+    if (u->held == NULL) {
+        return -1;
+    }
+    memset(u->held, 0, UNDISTURBED_HELD_MAX * sizeof *u->held); /* the first touch of a page takes long */
+    return 0;
 }
 
 void undisturbed_deinit(struct undisturbed *u)
@@ -17,31 +21,58 @@ void undisturbed_deinit(struct undisturbed *u)
     u->held = NULL;
 }
 
-/* Stops that have begun by at_ns. */
+static void begin_stop(struct undisturbed *u, const struct stop *stop)
+{
+    uint64_t from = stop->from_ns > u->until_ns ? stop->from_ns : u->until_ns;
+    uint64_t room = stop->to_ns > from ? stop->to_ns - from : 0;
+    u->explained_ns = u->delaying ? u->explained_ns + u->last_ns : 0;
+    u->last_from_ns = from;
+    u->last_ns = stop->length_ns < room ? stop->length_ns : room;
+    u->stopped_ns += u->last_ns;
+    u->until_ns = stop->to_ns > u->until_ns ? stop->to_ns : u->until_ns;
+    u->delaying = true;
+}
+
+/* Those that have begun by at_ns. */
 static void begin_stops(struct undisturbed *u, uint64_t at_ns)
 {
     size_t n = 0;
     for (; n < u->known_n && u->known[n].from_ns <= at_ns; n++) {
-        const struct stop *stop = &u->known[n];
-        uint64_t new_from = stop->from_ns > u->until_ns ? stop->from_ns : u->until_ns;
-        uint64_t length = stop->to_ns > new_from ? stop->to_ns - new_from : 0;
-        u->explained_ns = length + (u->delaying ? u->explained_ns : 0);
-        u->stopped_ns += length;
-        u->until_ns = stop->to_ns > u->until_ns ? stop->to_ns : u->until_ns;
-        u->delaying = true;
+        begin_stop(u, &u->known[n]);
     }
     u->known_n -= n;
     memmove(u->known, u->known + n, u->known_n * sizeof *u->known);
 }
 
-/* The running median goes one step up or down with each count, however far that is from it: backlogs hardly move it. */
+/* How much of the latency of what was answered at at_ns the stops may be. */
+static uint64_t explained(const struct undisturbed *u, uint64_t at_ns)
+{
+    uint64_t since = at_ns > u->last_from_ns ? at_ns - u->last_from_ns : 0;
+    return u->explained_ns + (u->last_ns < since ? u->last_ns : since);
+}
+
+/* The running median goes a step up or down with each count, however far that is from it: backlogs hardly move it. */
 static void judge_count(struct undisturbed *u, const struct held_event *e)
 {
     uint64_t steps = e->waiting * UNDISTURBED_STEPS;
-    u->usual += steps > u->usual;
-    u->usual -= steps < u->usual;
+    uint64_t step = u->counts++ < UNDISTURBED_EARLY ? UNDISTURBED_STEPS / 8 : 1;
+    if (steps > u->usual) {
+        u->usual += step;
+    } else if (steps < u->usual) {
+        u->usual -= step < u->usual ? step : u->usual;
+    }
     bool usual = e->waiting <= (u->usual + UNDISTURBED_STEPS / 2) / UNDISTURBED_STEPS;
     u->delaying = u->delaying && (e->at_ns < u->until_ns || !usual);
+}
+
+static void judge_samples(struct undisturbed *u, const struct held_event *e)
+{
+    uint64_t excused = u->delaying ? explained(u, e->at_ns) : 0;
+    if (!u->delaying || e->latency_ns >= excused + UNDISTURBED_REST_MIN_NS) {
+        hist_add(&u->latency, e->latency_ns - excused, e->n);
+    } else {
+        u->left_out += e->n;
+    }
 }
 
 static void judge_first(struct undisturbed *u)
@@ -50,12 +81,8 @@ static void judge_first(struct undisturbed *u)
     begin_stops(u, e->at_ns);
     if (e->n == 0) {
         judge_count(u, e);
-    } else if (!u->delaying) {
-        hist_add(&u->latency, e->latency_ns, e->n);
-    } else if (e->latency_ns > u->explained_ns) {
-        hist_add(&u->latency, e->latency_ns - u->explained_ns, e->n);
     } else {
-        u->delayed += e->n;
+        judge_samples(u, e);
     }
 }
 
@@ -86,9 +113,11 @@ void undisturbed_stop(struct undisturbed *u, struct stop stop)
 {
     size_t at = u->known_n;
     u->stops++;
-    u->longest_ns = stop.to_ns - stop.from_ns > u->longest_ns ? stop.to_ns - stop.from_ns : u->longest_ns;
+    u->longest_ns = stop.length_ns > u->longest_ns ? stop.length_ns : u->longest_ns;
     if (at == UNDISTURBED_STOPS_MAX) { /* more than there can be between two judgements: one long one */
-        u->known[at - 1].to_ns = stop.to_ns > u->known[at - 1].to_ns ? stop.to_ns : u->known[at - 1].to_ns;
+        struct stop *last = &u->known[at - 1];
+        last->to_ns = stop.to_ns > last->to_ns ? stop.to_ns : last->to_ns;
+        last->length_ns += stop.length_ns;
         return;
     }
     for (; at > 0 && u->known[at - 1].from_ns > stop.from_ns; at--) {
@@ -96,6 +125,13 @@ void undisturbed_stop(struct undisturbed *u, struct stop stop)
     }
     u->known[at] = stop;
     u->known_n++;
+}
+
+void undisturbed_forget_stops(struct undisturbed *u)
+{
+    u->stops = 0;
+    u->longest_ns = 0;
+    u->stopped_ns = 0;
 }
 
 void undisturbed_judge(struct undisturbed *u, uint64_t until_ns)

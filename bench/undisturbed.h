@@ -8,10 +8,11 @@
  *   sample    fine         delayed     delayed     :fine
  *                                                  no more than usual wait
  *
- * A stop delays nothing by more than it lasted. So of a sample that was delayed, what is longer than the stops counts: it
- * is the server's, whose own stalls are not hidden by a stop in the midst of them; the rest of them is left out.
+ * A stop delays nothing by more than it lasted by then. So of a sample that was delayed, what is longer than that counts,
+ * if it is worth speaking of: it is the server's, whose own stalls are not hidden by a stop in the midst of them. The other
+ * samples are left out. While the backlog of a stop lasts, an own stall that is no longer than the stop is not seen.
  *
- * Samples are held until every stop that began before them is known: who finds the stops of another core says so late. */
+ * Samples are held until every stop that may have delayed them is known: it is found only when it is over. */
 #ifndef BENCH_UNDISTURBED_H
 #define BENCH_UNDISTURBED_H
 
@@ -24,10 +25,13 @@
 #define UNDISTURBED_HELD_MAX ((size_t)1 << 19) /* events; power of two. More: the oldest are judged by what is known */
 #define UNDISTURBED_STOPS_MAX 1024
 #define UNDISTURBED_STEPS 256
+#define UNDISTURBED_EARLY 512          /* counts, of which each moves the median further */
+#define UNDISTURBED_REST_MIN_NS 200000 /* what is longer than the stops by less is within how well they are known */
 
 struct stop {
-    uint64_t from_ns; /* monotonic */
-    uint64_t to_ns;
+    uint64_t from_ns; /* monotonic: it did not begin before */
+    uint64_t to_ns;   /* nor end later */
+    uint64_t length_ns;
 };
 
 struct held_event {
@@ -39,19 +43,22 @@ struct held_event {
 
 struct undisturbed {
     struct hist latency;                      /* of the samples that nothing delayed, or longer than what did */
-    uint64_t stops;                           /* that began so far */
+    uint64_t stops;                           /* that were told; two cores that stood still at once count twice */
     uint64_t longest_ns;                      /* of them */
     uint64_t stopped_ns;                      /* in all, until the last sample that was judged */
-    uint64_t delayed;                         /* samples, left out */
+    uint64_t left_out;                        /* samples */
     struct held_event *held;                  /* a circle: owned */
     size_t first;                             /* of held, counted up without end */
     size_t end;                               /* one past the last, alike */
     struct stop known[UNDISTURBED_STOPS_MAX]; /* sorted by their beginning, which the samples judged have not reached */
     size_t known_n;
     uint64_t until_ns;     /* the end of the stops that began so far */
-    uint64_t explained_ns; /* how long they lasted in all, while they delay */
+    uint64_t explained_ns; /* how long those before the last one lasted in all, while they delay */
+    uint64_t last_from_ns; /* the last one, without what is the same time as one before */
+    uint64_t last_ns;      /* its length */
     bool delaying;         /* they still do */
     uint64_t usual;        /* UNDISTURBED_STEPS times how many requests wait, about the median of the counts */
+    uint64_t counts;
 };
 
 /* 0, or -1 without memory. */
@@ -66,6 +73,9 @@ void undisturbed_count(struct undisturbed *u, uint64_t at_ns, uint64_t waiting);
 
 /* A stop that was found; one that began before samples that have been judged counts for those that follow. */
 void undisturbed_stop(struct undisturbed *u, struct stop stop);
+
+/* What was told so far does not count as this measurement's. */
+void undisturbed_forget_stops(struct undisturbed *u);
 
 /* Judges what came before until_ns: all stops that began before it are known. */
 void undisturbed_judge(struct undisturbed *u, uint64_t until_ns);
