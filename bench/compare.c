@@ -310,16 +310,19 @@ const char *compare_trouble(const struct row *row, size_t target, size_t i, char
     return out;
 }
 
-double compare_latency(const struct row *row, size_t target, enum metric m)
+double compare_latency(const struct series *s, size_t first, size_t n, enum metric m)
 {
     static const enum metric clear[METRIC_COUNT] = {
         [METRIC_P50_NS] = METRIC_CLEAR_P50_NS,   [METRIC_P99_NS] = METRIC_CLEAR_P99_NS,
         [METRIC_P999_NS] = METRIC_CLEAR_P999_NS, [METRIC_P9999_NS] = METRIC_CLEAR_P9999_NS,
         [METRIC_MAX_NS] = METRIC_CLEAR_MAX_NS,
     };
-    bool known = row->series[target].watched_stops && clear[m] != 0 &&
-                 compare_median(row, target, METRIC_LEFT_OUT) <= COMPARE_LEFT_OUT_MAX;
-    return compare_median(row, target, known ? clear[m] : m);
+    double values[REPEAT_MAX];
+    for (size_t i = 0; i < n; i++) {
+        bool known = s->watched_stops && clear[m] != 0 && s->values[METRIC_LEFT_OUT][first + i] <= COMPARE_LEFT_OUT_MAX;
+        values[i] = s->values[known ? clear[m] : m][first + i];
+    }
+    return stats_spread(values, n).median;
 }
 
 const char *compare_stops(const struct row *row, size_t target, char out[COMPARE_STOPS_MAX])
@@ -327,24 +330,30 @@ const char *compare_stops(const struct row *row, size_t target, char out[COMPARE
     static const struct {
         enum metric metric;
         const char *name;
-    } shown[] = {{METRIC_CLEAR_P50_NS, "p50"},
-                 {METRIC_CLEAR_P99_NS, "p99"},
-                 {METRIC_CLEAR_P999_NS, "p99.9"},
-                 {METRIC_CLEAR_P9999_NS, "p99.99"},
-                 {METRIC_CLEAR_MAX_NS, "max"}};
+    } shown[] = {{METRIC_P50_NS, "p50"},
+                 {METRIC_P99_NS, "p99"},
+                 {METRIC_P999_NS, "p99.9"},
+                 {METRIC_P9999_NS, "p99.99"},
+                 {METRIC_MAX_NS, "max"}};
+    const struct series *s = &row->series[target];
+    double left_out = compare_median(row, target, METRIC_LEFT_OUT);
+    int n = 0;
     out[0] = '\0';
-    if (!row->series[target].watched_stops) {
+    if (!s->watched_stops) {
         return out;
     }
-    int n = snprintf(out, COMPARE_STOPS_MAX, "without stops of the machine:");
-    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
-        n += snprintf(out + n, COMPARE_STOPS_MAX - (size_t)n, " %s %.1f us,", shown[i].name,
-                      compare_median(row, target, shown[i].metric) / 1e3);
+    if (left_out > COMPARE_LEFT_OUT_MAX) {
+        n = snprintf(out, COMPARE_STOPS_MAX, "cannot be told without stops of the machine:");
+    } else {
+        n = snprintf(out, COMPARE_STOPS_MAX, "without stops of the machine:");
+        for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+            n += snprintf(out + n, COMPARE_STOPS_MAX - (size_t)n, " %s %.1f us,", shown[i].name,
+                          compare_latency(s, 0, s->n, shown[i].metric) / 1e3);
+        }
     }
-    snprintf(
-        out + n, COMPARE_STOPS_MAX - (size_t)n, " %.2f%% left out (%.0f stops of %.1f ms in all, the longest %.2f ms)",
-        100 * compare_median(row, target, METRIC_LEFT_OUT), compare_median(row, target, METRIC_STOPS),
-        compare_median(row, target, METRIC_STOPPED_NS) / 1e6, compare_median(row, target, METRIC_STOP_MAX_NS) / 1e6);
+    snprintf(out + n, COMPARE_STOPS_MAX - (size_t)n, " %.2f%% left out (%.0f stops of %.1f ms in all, the longest %.2f ms)",
+             100 * left_out, compare_median(row, target, METRIC_STOPS),
+             compare_median(row, target, METRIC_STOPPED_NS) / 1e6, compare_median(row, target, METRIC_STOP_MAX_NS) / 1e6);
     return out;
 }
 

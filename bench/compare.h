@@ -111,9 +111,9 @@ const char *compare_trouble(const struct row *row, size_t target, size_t i, char
 
 #define COMPARE_LEFT_OUT_MAX 0.1 /* with more, the samples that the stops have not delayed may be the lucky ones */
 
-/* A quantile or the maximum without what stops delayed, where that is known and no more than COMPARE_LEFT_OUT_MAX is left
- * out; else with it. */
-double compare_latency(const struct row *row, size_t target, enum metric m);
+/* The median of a quantile or the maximum over n measurements from the first on: of each without what stops delayed, where
+ * that is known and no more than COMPARE_LEFT_OUT_MAX is left out, else with it. */
+double compare_latency(const struct series *s, size_t first, size_t n, enum metric m);
 
 #define COMPARE_STOPS_MAX 256
 

@@ -255,7 +255,7 @@ static int begin_measure(struct load *l, uint64_t now)
     if (server_cpu(l, &server) != 0) {
         return -1;
     }
-    undisturbed_forget_stops(&l->stops.undisturbed);
+    undisturbed_count_stops(&l->stops.undisturbed, now);
     hist_init(&l->r->latency);
     l->r->replies = 0;
     l->r->errors = 0;

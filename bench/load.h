@@ -73,9 +73,8 @@ struct load_result {
     struct timeline timeline;
     struct hist latency; /* ns from handing a batch to the socket (open loop: from when it was due) to having read a
                                reply, or a transaction's last; one sample an operation */
-    struct hist
-        undisturbed; /* the same without what the machine's stops delayed; empty without the plan's watch_stops */
-    bool watched_stops;
+    struct hist undisturbed; /* the same without what the machine's stops delayed, if those were watched */
+    bool watched_stops;      /* as the plan asked for */
     uint64_t stops;         /* how many there were */
     uint64_t stopped_ns;    /* in all */
     uint64_t stop_max_ns;   /* the longest */

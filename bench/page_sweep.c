@@ -19,11 +19,12 @@ static struct chart_rates curve_of(struct curve *to, const char *name, const str
 {
     size_t count = 0;
     for (size_t i = 0; i < n && count < SWEEP_ROWS_MAX; i++) {
-        if (rows[i].series[target].n > 0) {
+        const struct series *s = &rows[i].series[target];
+        if (s->n > 0) {
             to->rate[count] = rows[i].rate;
-            to->p50_ns[count] = compare_latency(&rows[i], target, METRIC_P50_NS);
-            to->p99_ns[count] = compare_latency(&rows[i], target, METRIC_P99_NS);
-            to->p999_ns[count] = compare_latency(&rows[i], target, METRIC_P999_NS);
+            to->p50_ns[count] = compare_latency(s, 0, s->n, METRIC_P50_NS);
+            to->p99_ns[count] = compare_latency(s, 0, s->n, METRIC_P99_NS);
+            to->p999_ns[count] = compare_latency(s, 0, s->n, METRIC_P999_NS);
             count++;
         }
     }
@@ -53,7 +54,7 @@ static void write_line(FILE *f, const struct config *c, const struct row *row, s
     page_put(f, "<td>", text_grouped(text, row->rate), "</td>");
     page_put(f, "<td>", text_grouped(text, compare_spread(row, t, METRIC_RPS).median), "</td>");
     for (size_t i = 0; i < sizeof latencies / sizeof *latencies; i++) {
-        page_put(f, "<td>", text_ns(text, compare_latency(row, t, latencies[i])), "</td>");
+        page_put(f, "<td>", text_ns(text, compare_latency(&row->series[t], 0, row->series[t].n, latencies[i])), "</td>");
     }
     if (c->targets[t].pid != 0) {
         page_put(f, "<td>", text_grouped(text, compare_spread(row, t, METRIC_CPU_NS).median), "</td></tr>\n");

@@ -12,7 +12,7 @@
 
 #define JUDGE_NS NS_PER_MS
 #define STACK_SIZE ((size_t)256 * 1024)
-#define NO_RIVAL ((clockid_t)-1)
+#define NO_CLOCK ((clockid_t)-1)
 #define PRIORITY 2 /* above a server of SCHED_FIFO, which is of 1 */
 
 /* Watching */
@@ -23,11 +23,13 @@ bool stops_between(const struct stops_account *before, const struct stops_accoun
     uint64_t passed = now->at_ns - before->at_ns;
     uint64_t ran = now->ran_ns - before->ran_ns;
     uint64_t waited = now->waited_ns - before->waited_ns;
+    uint64_t others = now->others_ns > before->others_ns ? now->others_ns - before->others_ns : 0;
     uint64_t by_itself = now->others_ns > before->since_ns ? now->others_ns - before->since_ns : 0;
-    uint64_t planned = STOPS_PERIOD_NS + (place == STOPS_FIRST ? 0 : ran + by_itself);
+    uint64_t planned = STOPS_PERIOD_NS + (place == STOPS_FIRST ? 0 : ran + others);
     uint64_t late = place != STOPS_ELSEWHERE && passed > planned ? passed - planned : 0;
     uint64_t kept = waited > by_itself ? waited - by_itself : 0;
-    uint64_t from = before->at_ns - (kept >= STOPS_MIN_NS ? waited : 0); /* it is accounted when it is over */
+    /* a wait is accounted when it is over */
+    uint64_t from = kept >= STOPS_MIN_NS ? before->at_ns - waited : now->at_ns - late;
     *stop = (struct stop){from, now->at_ns, kept > late ? kept : late};
     return stop->length_ns >= STOPS_MIN_NS;
 }
@@ -53,8 +55,8 @@ static int read_account(const struct stops_watcher *w, struct stops_account *a)
     char *at = line;
     a->ran_ns = strtoull(at, &at, 10);
     a->waited_ns = strtoull(at, &at, 10);
-    uint64_t process = clock_ns(w->process);
-    a->others_ns = (process > a->ran_ns ? process - a->ran_ns : 0) + (w->rival != NO_RIVAL ? clock_ns(w->rival) : 0);
+    uint64_t process = w->process != NO_CLOCK ? clock_ns(w->process) : 0;
+    a->others_ns = (process > a->ran_ns ? process - a->ran_ns : 0) + (w->rival != NO_CLOCK ? clock_ns(w->rival) : 0);
     a->since_ns = a->others_ns;
     return 0;
 }
@@ -131,8 +133,8 @@ static int start_thread(struct stops_watcher *w, const cpu_set_t *cores)
     return err;
 }
 
-/* At a thread (0: this one) of a process, which the kernel's file path tells about. 0, or an errno. */
-static int start_watcher(struct stops_watcher *w, pid_t thread, pid_t process, const char *path)
+/* At a thread (0: this one), which the kernel's file path tells about. 0, or an errno. */
+static int start_watcher(struct stops_watcher *w, pid_t thread, const char *path)
 {
     cpu_set_t cores;
     struct stops_account account;
@@ -144,8 +146,8 @@ static int start_watcher(struct stops_watcher *w, pid_t thread, pid_t process, c
     if (w->schedstat < 0) {
         return errno;
     }
-    int err = clock_getcpuclockid(process, &w->process);
-    err = err == 0 && (read_account(w, &account) != 0 || (thread == 0 && !kernel_accounts(w))) ? ENOTSUP : err;
+    bool accounts = read_account(w, &account) == 0 && (thread != 0 || kernel_accounts(w));
+    int err = accounts ? 0 : ENOTSUP;
     err = err == 0 ? start_thread(w, &cores) : err;
     if (err != 0) {
         close(w->schedstat);
@@ -162,7 +164,7 @@ static clockid_t rival_of_generator(pid_t server)
     bool known = sched_getaffinity(server, sizeof server_cores, &server_cores) == 0 &&
                  sched_getaffinity(0, sizeof own_cores, &own_cores) == 0;
     CPU_AND(&own_cores, &own_cores, &server_cores);
-    return known && CPU_COUNT(&own_cores) > 0 && clock_getcpuclockid(server, &clock) == 0 ? clock : NO_RIVAL;
+    return known && CPU_COUNT(&own_cores) > 0 && clock_getcpuclockid(server, &clock) == 0 ? clock : NO_CLOCK;
 }
 
 static void end_watcher(struct stops_watcher *w)
@@ -207,15 +209,16 @@ int stops_begin(struct stops *s, pid_t server)
 {
     char paths[STOPS_WHO_COUNT][64];
     const pid_t threads[STOPS_WHO_COUNT] = {[STOPS_SERVER] = server, [STOPS_GENERATOR] = 0};
-    const pid_t processes[STOPS_WHO_COUNT] = {[STOPS_SERVER] = server, [STOPS_GENERATOR] = getpid()};
     snprintf(paths[STOPS_SERVER], sizeof paths[0], "/proc/%ld/schedstat", (long)server);
     snprintf(paths[STOPS_GENERATOR], sizeof paths[0], "/proc/self/task/%ld/schedstat", (long)gettid());
-    s->watchers[STOPS_SERVER].rival = NO_RIVAL;
+    s->watchers[STOPS_SERVER].rival = NO_CLOCK;
+    s->watchers[STOPS_GENERATOR].process = NO_CLOCK; /* its other threads are those that look */
     s->watchers[STOPS_GENERATOR].rival = rival_of_generator(server);
     unsigned n = 0;
-    int err = undisturbed_init(&s->undisturbed) == 0 ? 0 : ENOMEM;
+    int err = clock_getcpuclockid(server, &s->watchers[STOPS_SERVER].process);
+    err = err == 0 && undisturbed_init(&s->undisturbed) != 0 ? ENOMEM : err;
     for (; err == 0 && n < STOPS_WHO_COUNT; n++) {
-        err = start_watcher(&s->watchers[n], threads[n], processes[n], paths[n]);
+        err = start_watcher(&s->watchers[n], threads[n], paths[n]);
     }
     if (err != 0) {
         for (unsigned i = 0; i + 1 < n; i++) { /* all but the last were started */

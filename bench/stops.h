@@ -46,7 +46,7 @@ enum stops_place {
 struct stops_watcher {
     pthread_t thread;
     int schedstat;     /* of the one that it looks at */
-    clockid_t process; /* the CPU time of its process */
+    clockid_t process; /* the CPU time of its process, whose other threads are its own affair; -1: they are not */
     clockid_t rival;   /* of the server, where the generator may have to wait for that, or -1 */
     enum stops_place place;
     atomic_bool ending;

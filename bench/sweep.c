@@ -62,9 +62,7 @@ static int try_rate(struct sweep *s, struct row *row, size_t times, struct outco
         }
         answered[i] = answered_share(s->r);
     }
-    bool clear = s->c->watch_stops &&
-                 stats_spread(series->values[METRIC_LEFT_OUT] + first, times).median <= COMPARE_LEFT_OUT_MAX;
-    o->p99_ns = stats_spread(series->values[clear ? METRIC_CLEAR_P99_NS : METRIC_P99_NS] + first, times).median;
+    o->p99_ns = compare_latency(series, first, times, METRIC_P99_NS);
     o->answered = stats_spread(answered, times).median;
     return 0;
 }

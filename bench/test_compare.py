@@ -211,7 +211,8 @@ class Ranks(unittest.TestCase):
 class Earlier(unittest.TestCase):
     def test_numbers_become_the_same_results_again(self):
         row = ROWS[0]
-        result = report.Result(row, [{'txkv': {'cpu': 5.0}}], 'Said.', ['redis, round 1: it failed'], 7.5)
+        figures = {metric.name: 5.0 for metric in row.metrics}
+        result = report.Result(row, [{'txkv': figures}], 'Said.', ['redis, round 1: it failed'], 7.5)
         facts = [('date', 'today'), ('source', 'abc')]
         numbers = report.raw(facts, [result])
         known = {row.name: row}
@@ -222,6 +223,8 @@ class Earlier(unittest.TestCase):
         once_more = report.results_of(report.raw([('date', 'tomorrow'), ('source', 'def')], [again]), known)[row.name]
         self.assertEqual(once_more.said, again.said)
         self.assertEqual(report.results_of(numbers, {}), {})
+        other = replace(row, metrics=(*row.metrics, Metric('new', 'new', 'us')))
+        self.assertEqual(report.results_of(numbers, {row.name: other}), {})
 
 
 def load_compare():

@@ -55,6 +55,15 @@ static void test_table_tells_the_latency_without_stops_where_they_were_watched(v
                  "\n  redis without stops of the machine: p50 19.2 us, p99 90.1 us, p99.9 300.0 us, p99.99 400.0 us, "
                  "max 1000.0 us, 1.25% left out (71 stops of 98.4 ms in all, the longest 4.38 ms)\n") != NULL);
     CHECK(strstr(written, "txkv without stops") == NULL);
+    made_rows[0].series[1].values[METRIC_LEFT_OUT][0] = 0.2; /* of one repetition: the one with stops takes its place */
+    made_rows[0].series[1].values[METRIC_CLEAR_MAX_NS][0] = 0;
+    write_report_table();
+    CHECK(strstr(written, "max 1000.0 us, 1.25% left out") != NULL);
+    for (size_t i = 0; i < MADE_REPEAT; i++) {
+        made_rows[0].series[1].values[METRIC_LEFT_OUT][i] = 0.2;
+    }
+    write_report_table();
+    CHECK(strstr(written, "redis cannot be told without stops of the machine: 20.00% left out (71 stops") != NULL);
 }
 
 static void test_client_bound_is_not_hidden_by_a_server_that_is_not_accounted(void)

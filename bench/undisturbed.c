@@ -25,10 +25,12 @@ static void begin_stop(struct undisturbed *u, const struct stop *stop)
 {
     uint64_t from = stop->from_ns > u->until_ns ? stop->from_ns : u->until_ns;
     uint64_t room = stop->to_ns > from ? stop->to_ns - from : 0;
+    uint64_t known = from - stop->from_ns; /* by the stops before: another look at the same one, or the other core */
+    uint64_t length = stop->length_ns > known ? stop->length_ns - known : 0;
     u->explained_ns = u->delaying ? u->explained_ns + u->last_ns : 0;
     u->last_from_ns = from;
-    u->last_ns = stop->length_ns < room ? stop->length_ns : room;
-    u->stopped_ns += u->last_ns;
+    u->last_ns = length < room ? length : room;
+    u->stopped_ns += stop->to_ns > u->counted_from_ns ? u->last_ns : 0;
     u->until_ns = stop->to_ns > u->until_ns ? stop->to_ns : u->until_ns;
     u->delaying = true;
 }
@@ -112,8 +114,10 @@ void undisturbed_count(struct undisturbed *u, uint64_t at_ns, uint64_t waiting)
 void undisturbed_stop(struct undisturbed *u, struct stop stop)
 {
     size_t at = u->known_n;
-    u->stops++;
-    u->longest_ns = stop.length_ns > u->longest_ns ? stop.length_ns : u->longest_ns;
+    if (stop.to_ns > u->counted_from_ns) {
+        u->stops++;
+        u->longest_ns = stop.length_ns > u->longest_ns ? stop.length_ns : u->longest_ns;
+    }
     if (at == UNDISTURBED_STOPS_MAX) { /* more than there can be between two judgements: one long one */
         struct stop *last = &u->known[at - 1];
         last->to_ns = stop.to_ns > last->to_ns ? stop.to_ns : last->to_ns;
@@ -127,8 +131,9 @@ void undisturbed_stop(struct undisturbed *u, struct stop stop)
     u->known_n++;
 }
 
-void undisturbed_forget_stops(struct undisturbed *u)
+void undisturbed_count_stops(struct undisturbed *u, uint64_t from_ns)
 {
+    u->counted_from_ns = from_ns;
     u->stops = 0;
     u->longest_ns = 0;
     u->stopped_ns = 0;

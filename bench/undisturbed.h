@@ -26,7 +26,7 @@
 #define UNDISTURBED_STOPS_MAX 1024
 #define UNDISTURBED_STEPS 256
 #define UNDISTURBED_EARLY 512          /* counts, of which each moves the median further */
-#define UNDISTURBED_REST_MIN_NS 200000 /* what is longer than the stops by less is within how well they are known */
+#define UNDISTURBED_REST_MIN_NS 700000 /* a stop may have been longer by less: stops.h, STOPS_PERIOD_NS and STOPS_MIN_NS */
 
 struct stop {
     uint64_t from_ns; /* monotonic: it did not begin before */
@@ -59,6 +59,7 @@ struct undisturbed {
     bool delaying;         /* they still do */
     uint64_t usual;        /* UNDISTURBED_STEPS times how many requests wait, about the median of the counts */
     uint64_t counts;
+    uint64_t counted_from_ns; /* stops that ended before do not count */
 };
 
 /* 0, or -1 without memory. */
@@ -74,8 +75,8 @@ void undisturbed_count(struct undisturbed *u, uint64_t at_ns, uint64_t waiting);
 /* A stop that was found; one that began before samples that have been judged counts for those that follow. */
 void undisturbed_stop(struct undisturbed *u, struct stop stop);
 
-/* What was told so far does not count as this measurement's. */
-void undisturbed_forget_stops(struct undisturbed *u);
+/* Counts stops anew: stops, longest_ns and stopped_ns are of those that end behind from_ns. */
+void undisturbed_count_stops(struct undisturbed *u, uint64_t from_ns);
 
 /* Judges what came before until_ns: all stops that began before it are known. */
 void undisturbed_judge(struct undisturbed *u, uint64_t until_ns);

@@ -238,13 +238,19 @@ def markdown(facts, results, words, *, rounds, quick=False, page=None, page_is_e
 EARLIER = 'Measured in an earlier run'
 
 
+def has_all(found, row):
+    """Whether a row's numbers have each of its metrics, of some server."""
+    names = {name for measured in found['rounds'] for figures in measured.values() for name in figures}
+    return all(metric.name in names for metric in row.metrics)
+
+
 def results_of(numbers, rows):
-    """What raw() gave, as results again. Those of rows that are no more are left out."""
+    """What raw() gave, as results again. Those of rows that are no more, or have got other metrics, are left out."""
     when = f"{EARLIER}: {numbers['facts']['date']}, source {numbers['facts']['source']}."
     return {found['name']: Result(rows[found['name']], found['rounds'],
                                   found['said'] if EARLIER in found['said'] else f"{found['said']} {when}".strip(),
                                   found['failures'], found['seconds'])
-            for found in numbers['rows'] if found['name'] in rows}
+            for found in numbers['rows'] if found['name'] in rows and has_all(found, rows[found['name']])}
 
 
 def raw(facts, results):
