@@ -156,6 +156,25 @@ static void test_a_stop_that_is_told_twice_excuses_once(void)
     undisturbed_deinit(&u);
 }
 
+/* A look that was late in the midst of a wait, which is known when it is over; and two cores, one a little after the other. */
+static void test_stops_that_overlap_in_part_explain_all_they_cover(void)
+{
+    start();
+    steady(MS, 101 * MS);
+    tell_stop(104 * MS, 105 * MS);
+    tell_stop(102 * MS, 107 * MS);
+    undisturbed_add(&u, 107 * MS, 5 * MS, 1);
+    undisturbed_judge(&u, UINT64_MAX);
+    CHECK(u.stopped_ns == 5 * MS && u.left_out == 1);
+    undisturbed_count(&u, 108 * MS, 1);
+    tell_stop(110 * MS, 113 * MS);
+    tell_stop(112 * MS, 115 * MS);
+    undisturbed_add(&u, 115 * MS, 5 * MS, 1);
+    undisturbed_judge(&u, UINT64_MAX);
+    CHECK(u.stopped_ns == 10 * MS && u.left_out == 2);
+    undisturbed_deinit(&u);
+}
+
 /* A warmup's stops are known, as they may delay what follows, but do not count. */
 static void test_stops_are_counted_from_when_that_is_asked(void)
 {
@@ -401,7 +420,10 @@ int main(void)
         test_a_stall_of_the_server_stays,
         test_a_stall_with_a_stop_in_it_stays,
         test_stops_that_overlap_count_as_one_delay,
-        test_a_stop_that_is_told_twice_excuses_once, test_stops_are_counted_from_when_that_is_asked, test_a_backlog_that_never_ends_is_all_delayed,
+        test_a_stop_that_is_told_twice_excuses_once,
+        test_stops_that_overlap_in_part_explain_all_they_cover,
+        test_stops_are_counted_from_when_that_is_asked,
+        test_a_backlog_that_never_ends_is_all_delayed,
         test_more_than_can_be_held_loses_none,
         test_what_is_a_stop_and_how_long_it_was,
         test_a_stop_excuses_only_what_of_it_was_over,

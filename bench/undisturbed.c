@@ -21,15 +21,27 @@ void undisturbed_deinit(struct undisturbed *u)
     u->held = NULL;
 }
 
+/* How much of a stop is the same time as those before: another look at the same one, or the other core. */
+static uint64_t credited_before(const struct undisturbed *u, const struct stop *stop)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < UNDISTURBED_RECENT; i++) {
+        const struct stop *r = &u->recent[i];
+        uint64_t from = r->from_ns > stop->from_ns ? r->from_ns : stop->from_ns;
+        uint64_t to = r->to_ns < stop->to_ns ? r->to_ns : stop->to_ns;
+        uint64_t common = to > from ? to - from : 0;
+        sum += common < r->length_ns ? common : r->length_ns;
+    }
+    return sum;
+}
+
 static void begin_stop(struct undisturbed *u, const struct stop *stop)
 {
-    uint64_t from = stop->from_ns > u->until_ns ? stop->from_ns : u->until_ns;
-    uint64_t room = stop->to_ns > from ? stop->to_ns - from : 0;
-    uint64_t known = from - stop->from_ns; /* by the stops before: another look at the same one, or the other core */
-    uint64_t length = stop->length_ns > known ? stop->length_ns - known : 0;
+    uint64_t before = credited_before(u, stop);
     u->explained_ns = u->delaying ? u->explained_ns + u->last_ns : 0;
-    u->last_from_ns = from;
-    u->last_ns = length < room ? length : room;
+    u->last_from_ns = stop->from_ns;
+    u->last_ns = stop->length_ns > before ? stop->length_ns - before : 0;
+    u->recent[u->recent_n++ % UNDISTURBED_RECENT] = (struct stop){stop->from_ns, stop->to_ns, u->last_ns};
     u->stopped_ns += stop->to_ns > u->counted_from_ns ? u->last_ns : 0;
     u->until_ns = stop->to_ns > u->until_ns ? stop->to_ns : u->until_ns;
     u->delaying = true;

@@ -24,9 +24,11 @@
 
 #define UNDISTURBED_HELD_MAX ((size_t)1 << 19) /* events; power of two. More: the oldest are judged by what is known */
 #define UNDISTURBED_STOPS_MAX 1024
+#define UNDISTURBED_RECENT 16 /* stops, which later ones may overlap */
 #define UNDISTURBED_STEPS 256
-#define UNDISTURBED_EARLY 512          /* counts, of which each moves the median further */
-#define UNDISTURBED_REST_MIN_NS 700000 /* a stop may have been longer by less: stops.h, STOPS_PERIOD_NS and STOPS_MIN_NS */
+#define UNDISTURBED_EARLY 512 /* counts, of which each moves the median further */
+#define UNDISTURBED_REST_MIN_NS                                                                                        \
+    700000 /* a stop may have been longer by less: stops.h, STOPS_PERIOD_NS and STOPS_MIN_NS */
 
 struct stop {
     uint64_t from_ns; /* monotonic: it did not begin before */
@@ -52,12 +54,14 @@ struct undisturbed {
     size_t end;                               /* one past the last, alike */
     struct stop known[UNDISTURBED_STOPS_MAX]; /* sorted by their beginning, which the samples judged have not reached */
     size_t known_n;
-    uint64_t until_ns;     /* the end of the stops that began so far */
-    uint64_t explained_ns; /* how long those before the last one lasted in all, while they delay */
-    uint64_t last_from_ns; /* the last one, without what is the same time as one before */
-    uint64_t last_ns;      /* its length */
-    bool delaying;         /* they still do */
-    uint64_t usual;        /* UNDISTURBED_STEPS times how many requests wait, about the median of the counts */
+    uint64_t until_ns;                      /* the end of the stops that began so far */
+    uint64_t explained_ns;                  /* how long those before the last one lasted in all, while they delay */
+    uint64_t last_from_ns;                  /* the last one, without what is the same time as one before */
+    uint64_t last_ns;                       /* its length */
+    struct stop recent[UNDISTURBED_RECENT]; /* the last ones, with what they explain: a circle */
+    size_t recent_n;                        /* counted up without end */
+    bool delaying;                          /* they still do */
+    uint64_t usual; /* UNDISTURBED_STEPS times how many requests wait, about the median of the counts */
     uint64_t counts;
     uint64_t counted_from_ns; /* stops that ended before do not count */
 };
