@@ -13,7 +13,7 @@
  * STOPS_PERIOD_NS for sure. What a server spends sleeping or running is no stop: that is its own. But a system call
  * or a page fault of its own in which the kernel lets nobody else run for as long looks like one, where SCHED_FIFO is
  * allowed. Without a core of its own (its affinity), only the waiting is known; where the generator may run on the server's
- * core, too, what the server runs is no stop of the generator. */
+ * core, too, what the server runs is no stop of the generator. Child processes of a server count as others. */
 #ifndef BENCH_STOPS_H
 #define BENCH_STOPS_H
 

@@ -8,8 +8,8 @@
  *   sample    fine         delayed     delayed     :fine
  *                                                  no more than usual wait
  *
- * A stop delays nothing by more than it lasted by then. So of a sample that was delayed, what is longer than that counts,
- * if it is worth speaking of: it is the server's, whose own stalls are not hidden by a stop in the midst of them. The other
+ * Of a sample that was delayed, what is longer than the stops had lasted by then counts, if it is worth speaking of: it is
+ * taken for the server's (who answers in batches shows a stop longer than it was, as the first waits for the last behind it), whose own stalls are not hidden by a stop in the midst of them. The other
  * samples are left out. While the backlog of a stop lasts, an own stall that is no longer than the stop is not seen.
  *
  * Samples are held until every stop that may have delayed them is known: it is found only when it is over. */
@@ -27,12 +27,11 @@
 #define UNDISTURBED_RECENT 16 /* stops, which later ones may overlap */
 #define UNDISTURBED_STEPS 256
 #define UNDISTURBED_EARLY 512 /* counts, of which each moves the median further */
-#define UNDISTURBED_REST_MIN_NS                                                                                        \
-    700000 /* a stop may have been longer by less: stops.h, STOPS_PERIOD_NS and STOPS_MIN_NS */
+#define UNDISTURBED_REST_MIN_NS 700000 /* a stop may have been longer by less: STOPS_PERIOD_NS, STOPS_MIN_NS */
 
 struct stop {
-    uint64_t from_ns; /* monotonic: it did not begin before */
-    uint64_t to_ns;   /* nor end later */
+    uint64_t from_ns; /* monotonic: about when it began; length_ns before to_ns at the latest */
+    uint64_t to_ns;   /* it did not end later */
     uint64_t length_ns;
 };
 
