@@ -195,8 +195,8 @@ static void signal_client(int number)
 
 static void stall(void)
 {
-    uint64_t end = now_ns() + plan.stall_ms * NS_PER_MS;
-    while (plan.stall_busy && now_ns() < end) {
+    uint64_t end = clock_ns(CLOCK_PROCESS_CPUTIME_ID) + plan.stall_ms * NS_PER_MS;
+    while (plan.stall_busy && clock_ns(CLOCK_PROCESS_CPUTIME_ID) < end) {
     }
     if (!plan.stall_busy) {
         sleep_us((uint64_t)plan.stall_ms * 1000);

@@ -21,14 +21,14 @@ void undisturbed_deinit(struct undisturbed *u)
     u->held = NULL;
 }
 
-/* How much of a stop is the same time as those before: another look at the same one, or the other core. */
-static uint64_t credited_before(const struct undisturbed *u, const struct stop *stop)
+/* How much of a time the last stops are. */
+static uint64_t stopped_between(const struct undisturbed *u, uint64_t from_ns, uint64_t to_ns)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < UNDISTURBED_RECENT; i++) {
         const struct stop *r = &u->recent[i];
-        uint64_t from = r->from_ns > stop->from_ns ? r->from_ns : stop->from_ns;
-        uint64_t to = r->to_ns < stop->to_ns ? r->to_ns : stop->to_ns;
+        uint64_t from = r->from_ns > from_ns ? r->from_ns : from_ns;
+        uint64_t to = r->to_ns < to_ns ? r->to_ns : to_ns;
         uint64_t common = to > from ? to - from : 0;
         sum += common < r->length_ns ? common : r->length_ns;
     }
@@ -37,7 +37,8 @@ static uint64_t credited_before(const struct undisturbed *u, const struct stop *
 
 static void begin_stop(struct undisturbed *u, const struct stop *stop)
 {
-    uint64_t before = credited_before(u, stop);
+    uint64_t before =
+        stopped_between(u, stop->from_ns, stop->to_ns); /* another look at the same one, or the other core */
     u->explained_ns = u->delaying ? u->explained_ns + u->last_ns : 0;
     u->last_from_ns = stop->from_ns;
     u->last_ns = stop->length_ns > before ? stop->length_ns - before : 0;
@@ -58,22 +59,47 @@ static void begin_stops(struct undisturbed *u, uint64_t at_ns)
     memmove(u->known, u->known + n, u->known_n * sizeof *u->known);
 }
 
-/* How much of the latency of what was answered at at_ns the stops may be. */
-static uint64_t explained(const struct undisturbed *u, uint64_t at_ns)
+/* How long the stops have lasted by at_ns whose backlog there still is, or was last. */
+static uint64_t lasted(const struct undisturbed *u, uint64_t at_ns)
 {
     uint64_t since = at_ns > u->last_from_ns ? at_ns - u->last_from_ns : 0;
     return u->explained_ns + (u->last_ns < since ? u->last_ns : since);
 }
 
-/* The running median goes a step up or down with each count, however far that is from it: backlogs hardly move it. */
-static void judge_count(struct undisturbed *u, const struct held_event *e)
+/* How much of the latency of what was answered at e->at_ns the stops may be: of what a backlog delays, all of them; and of what
+ * was due before the end of one, those in its time, whoever waits besides. */
+static uint64_t explained(const struct undisturbed *u, const struct held_event *e)
 {
-    uint64_t steps = e->waiting * UNDISTURBED_STEPS;
+    if (!u->delaying && e->at_ns - e->latency_ns >= u->until_ns) {
+        return 0;
+    }
+    uint64_t outstanding = stopped_between(u, e->at_ns - e->latency_ns, e->at_ns);
+    uint64_t behind = lasted(u, e->at_ns);
+    return behind > outstanding ? behind : outstanding;
+}
+
+/* A backlog that the stops explain is not what usually waits; one that lasts for many times as long as they did may be. */
+static bool is_of_stops(const struct undisturbed *u, uint64_t at_ns)
+{
+    uint64_t all = u->explained_ns + u->last_ns;
+    return u->delaying && at_ns < u->until_ns + UNDISTURBED_BACKLOG * all;
+}
+
+/* The running median goes a step up or down with each count, however far that is from it. */
+static void follow_usual(struct undisturbed *u, uint64_t steps)
+{
     uint64_t step = u->counts++ < UNDISTURBED_EARLY ? UNDISTURBED_STEPS / 8 : 1;
     if (steps > u->usual) {
         u->usual += step;
     } else if (steps < u->usual) {
         u->usual -= step < u->usual ? step : u->usual;
+    }
+}
+
+static void judge_count(struct undisturbed *u, const struct held_event *e)
+{
+    if (!is_of_stops(u, e->at_ns)) {
+        follow_usual(u, e->waiting * UNDISTURBED_STEPS);
     }
     bool usual = e->waiting <= (u->usual + UNDISTURBED_STEPS / 2) / UNDISTURBED_STEPS;
     u->delaying = u->delaying && (e->at_ns < u->until_ns || !usual);
@@ -81,8 +107,8 @@ static void judge_count(struct undisturbed *u, const struct held_event *e)
 
 static void judge_samples(struct undisturbed *u, const struct held_event *e)
 {
-    uint64_t excused = u->delaying ? explained(u, e->at_ns) : 0;
-    if (!u->delaying || e->latency_ns >= excused + UNDISTURBED_REST_MIN_NS) {
+    uint64_t excused = explained(u, e);
+    if (excused == 0 || e->latency_ns >= excused + UNDISTURBED_REST_MIN_NS) {
         hist_add(&u->latency, e->latency_ns - excused, e->n);
     } else {
         u->left_out += e->n;

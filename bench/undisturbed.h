@@ -9,8 +9,9 @@
  *                                                  no more than usual wait
  *
  * Of a sample that was delayed, what is longer than the stops had lasted by then counts, if it is worth speaking of: it is
- * taken for the server's (who answers in batches shows a stop longer than it was, as the first waits for the last behind it), whose own stalls are not hidden by a stop in the midst of them. The other
- * samples are left out. While the backlog of a stop lasts, an own stall that is no longer than the stop is not seen.
+ * taken for the server's (who answers in batches shows a stop longer than it was, as the first waits for the last behind
+ * it), whose own stalls are not hidden by a stop in the midst of them. The other samples are left out. While the backlog
+ * of a stop lasts, an own stall that is no longer than the stop is not seen.
  *
  * Samples are held until every stop that may have delayed them is known: it is found only when it is over. */
 #ifndef BENCH_UNDISTURBED_H
@@ -26,7 +27,8 @@
 #define UNDISTURBED_STOPS_MAX 1024
 #define UNDISTURBED_RECENT 16 /* stops, which later ones may overlap */
 #define UNDISTURBED_STEPS 256
-#define UNDISTURBED_EARLY 512 /* counts, of which each moves the median further */
+#define UNDISTURBED_EARLY 512          /* counts, of which each moves the median further */
+#define UNDISTURBED_BACKLOG 8          /* times as long as the stops that were its cause a backlog may last */
 #define UNDISTURBED_REST_MIN_NS 700000 /* a stop may have been longer by less: STOPS_PERIOD_NS, STOPS_MIN_NS */
 
 struct stop {
@@ -60,8 +62,8 @@ struct undisturbed {
     struct stop recent[UNDISTURBED_RECENT]; /* the last ones, with what they explain: a circle */
     size_t recent_n;                        /* counted up without end */
     bool delaying;                          /* they still do */
-    uint64_t usual; /* UNDISTURBED_STEPS times how many requests wait, about the median of the counts */
-    uint64_t counts;
+    uint64_t usual;           /* UNDISTURBED_STEPS times how many wait: about the median, but for backlogs of stops */
+    uint64_t counts;          /* of which that is the median */
     uint64_t counted_from_ns; /* stops that ended before do not count */
 };
 
