@@ -503,7 +503,8 @@ static bool begin_answer(struct session *s)
     return true;
 }
 
-/* Of an answer that began at mark. */
+/* Of an answer that began at mark. `replies` and `ends` are loaded together: a member beside them that each request stores would
+ * make the load wait for the store, and so for all that the request loaded from memory before it. */
 static void end_answer(struct session *s, enum replies before, size_t mark)
 {
     if (s->answer_failed) {

@@ -127,6 +127,7 @@ struct session {
     struct txn txn;
     struct txn *scope;        /* of the command that runs, outside of a transaction; or NULL */
     bool scope_failed;        /* a change in it did not fit */
+    bool answer_failed;       /* an answer did not fit into memory. Not beside `replies`: see end_answer */
     struct multi *multi;      /* owned; NULL without MULTI and WATCH */
     uint64_t id;
     char *name;               /* owned; that the client gave itself, or NULL */
@@ -141,7 +142,6 @@ struct session {
     enum replies replies;
     bool ends;                /* it is closed when its request has been answered */
     bool in_ended;  /* the client sends nothing more */
-    bool answer_failed;       /* an answer did not fit into memory */
     size_t unsent;            /* bytes handed to the kernel's queue by the owner and not taken yet */
     uint64_t last_seq;        /* of its last commit that changed data */
     struct session *next;     /* in the tick's ready list */
