@@ -317,7 +317,7 @@ double compare_latency(const struct series *s, size_t first, size_t n, enum metr
         [METRIC_P999_NS] = METRIC_CLEAR_P999_NS, [METRIC_P9999_NS] = METRIC_CLEAR_P9999_NS,
         [METRIC_MAX_NS] = METRIC_CLEAR_MAX_NS,
     };
-    double values[REPEAT_MAX];
+    double values[REPEAT_MAX] = {0};
     for (size_t i = 0; i < n; i++) {
         bool known = s->watched_stops && clear[m] != 0 && s->values[METRIC_LEFT_OUT][first + i] <= COMPARE_LEFT_OUT_MAX;
         values[i] = s->values[known ? clear[m] : m][first + i];

@@ -35,7 +35,10 @@ def compiler_of(build):
                        r'^C compiler for the host machine: .*?\((\w+ [\d.]+)')
     kind = first_match(os.path.join(build, 'meson-info', 'intro-buildoptions.json'),
                        r'"name": "buildtype", "value": "(\w+)"')
-    return f'{name}, {kind}' if name and kind else name
+    profile = first_match(os.path.join(build, 'meson-info', 'intro-buildoptions.json'),
+                          r'"name": "b_pgo", "value": "(\w+)"')
+    words = [name, kind if name else '', 'by a profile (scripts/release)' if name and profile == 'use' else '']
+    return ', '.join(word for word in words if word)
 
 
 def command_text(words):
