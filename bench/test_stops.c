@@ -256,6 +256,36 @@ static void test_more_that_wait_for_good_are_the_usual_ones_at_last(void)
     undisturbed_deinit(&u);
 }
 
+/* Nor can small stops keep that from being found, however early the first one is. */
+static void test_a_busy_start_with_many_small_stops_finds_its_usual(void)
+{
+    start();
+    tell_stop(MS, 2 * MS);
+    for (unsigned i = 0; i < 300; i++) {
+        tell_stop((10 * i + 5) * MS, (10 * i + 5) * MS + MS / 2);
+    }
+    for (unsigned i = 0; i < 60000; i++) {
+        undisturbed_add(&u, 2 * MS + i * MS / 20, 50000, 1);
+        undisturbed_count(&u, 2 * MS + i * MS / 20, 50 + i % 2);
+    }
+    undisturbed_judge(&u, UINT64_MAX);
+    CHECK(u.latency.count + u.left_out == 60000 && u.left_out < 30000);
+    undisturbed_deinit(&u);
+}
+
+/* One that was due at the end of a stop, when its backlog was over soon, and then waited for the server. */
+static void test_a_stall_behind_the_backlog_stays(void)
+{
+    start();
+    steady(MS, 101 * MS);
+    tell_stop(101 * MS, 105 * MS);
+    undisturbed_count(&u, 106 * MS, 1);
+    undisturbed_add(&u, 109 * MS, 4 * MS + MS / 100, 1);
+    undisturbed_judge(&u, UINT64_MAX);
+    CHECK(u.latency.count == 1001 && u.latency.max == 4 * MS);
+    undisturbed_deinit(&u);
+}
+
 static void test_more_than_can_be_held_loses_none(void)
 {
     start();
@@ -395,8 +425,8 @@ static cpu_set_t core(unsigned n)
     return one;
 }
 
-/* A server that sleeps, or that computes, is a slow server, whatever the machine does beside: however busy that is, it does not
- * stand still for half of this. */
+/* A server that sleeps, or that computes, is a slow server, whatever the machine does beside: taken for a stop, nothing would be
+ * left of its stall, and there is no machine that stands still for nine tenths of this. */
 static void stall(bool busy, bool pinned)
 {
     struct stub stub = stub_start(&(struct stub_plan){.stall_at = 200, .stall_ms = STALL_MS, .stall_busy = busy});
@@ -405,7 +435,7 @@ static void stall(bool busy, bool pinned)
     CHECK(!pinned || sched_setaffinity(stub.pid, sizeof server, &server) == 0);
     CHECK(load_run(&plan, &result) == 0);
     CHECK(result.latency.count == 1000 && result.latency.max >= (STALL_MS - 1) * MS && result.watched_stops);
-    CHECK(result.undisturbed.max >= STALL_MS / 2 * MS);
+    CHECK(result.undisturbed.max >= STALL_MS / 10 * MS);
     stub_stop(&stub);
 }
 
@@ -429,9 +459,9 @@ static void stop_myself(void)
     struct load_plan plan = plan_for(&stub);
     CHECK(load_run(&plan, &result) == 0);
     CHECK(result.latency.count == 1000 && hist_quantile(&result.latency, 0.5) >= STALL_MS / 2 * MS);
-    CHECK(result.stops > 0 && result.stop_max_ns >= (STALL_MS - 1) * MS);
+    CHECK(result.stops > 0 && result.stop_max_ns >= STALL_MS / 2 * MS);
     CHECK(result.undisturbed.count > 0);
-    CHECK(hist_quantile(&result.undisturbed, 0.5) + STALL_MS * 9 / 10 * MS <= result.latency.max);
+    CHECK(hist_quantile(&result.undisturbed, 0.5) + STALL_MS / 2 * MS <= result.latency.max);
     stub_stop(&stub);
 }
 
@@ -479,6 +509,8 @@ int main(void)
         test_stops_are_counted_from_when_that_is_asked,
         test_a_backlog_that_never_ends_is_all_delayed,
         test_more_that_wait_for_good_are_the_usual_ones_at_last,
+        test_a_busy_start_with_many_small_stops_finds_its_usual,
+        test_a_stall_behind_the_backlog_stays,
         test_more_than_can_be_held_loses_none,
         test_what_is_a_stop_and_how_long_it_was,
         test_a_stop_excuses_only_what_of_it_was_over,

@@ -40,6 +40,7 @@ static void begin_stop(struct undisturbed *u, const struct stop *stop)
     uint64_t before =
         stopped_between(u, stop->from_ns, stop->to_ns); /* another look at the same one, or the other core */
     u->explained_ns = u->delaying ? u->explained_ns + u->last_ns : 0;
+    u->delaying_from_ns = u->delaying ? u->delaying_from_ns : stop->from_ns;
     u->last_from_ns = stop->from_ns;
     u->last_ns = stop->length_ns > before ? stop->length_ns - before : 0;
     u->recent[u->recent_n++ % UNDISTURBED_RECENT] = (struct stop){stop->from_ns, stop->to_ns, u->last_ns};
@@ -59,30 +60,30 @@ static void begin_stops(struct undisturbed *u, uint64_t at_ns)
     memmove(u->known, u->known + n, u->known_n * sizeof *u->known);
 }
 
-/* How long the stops have lasted by at_ns whose backlog there still is, or was last. */
+/* How long the stops that delay have lasted in all by at_ns. */
 static uint64_t lasted(const struct undisturbed *u, uint64_t at_ns)
 {
     uint64_t since = at_ns > u->last_from_ns ? at_ns - u->last_from_ns : 0;
     return u->explained_ns + (u->last_ns < since ? u->last_ns : since);
 }
 
-/* How much of the latency of what was answered at e->at_ns the stops may be: of what a backlog delays, all of them; and of what
- * was due before the end of one, those in its time, whoever waits besides. */
+/* How much of the latency of what was answered at e->at_ns the stops may be: while there is a backlog, all that delay it;
+ * otherwise what of them lies in its time, as of one that was due before their end and answered behind the others. */
 static uint64_t explained(const struct undisturbed *u, const struct held_event *e)
 {
-    if (!u->delaying && e->at_ns - e->latency_ns >= u->until_ns) {
+    uint64_t due_ns = e->at_ns - e->latency_ns;
+    if (!u->delaying && due_ns >= u->until_ns) {
         return 0;
     }
-    uint64_t outstanding = stopped_between(u, e->at_ns - e->latency_ns, e->at_ns);
-    uint64_t behind = lasted(u, e->at_ns);
+    uint64_t outstanding = stopped_between(u, due_ns, e->at_ns);
+    uint64_t behind = u->delaying ? lasted(u, e->at_ns) : 0;
     return behind > outstanding ? behind : outstanding;
 }
 
 /* A backlog that the stops explain is not what usually waits; one that lasts for many times as long as they did may be. */
 static bool is_of_stops(const struct undisturbed *u, uint64_t at_ns)
 {
-    uint64_t all = u->explained_ns + u->last_ns;
-    return u->delaying && at_ns < u->until_ns + UNDISTURBED_BACKLOG * all;
+    return u->delaying && at_ns < u->delaying_from_ns + (1 + UNDISTURBED_BACKLOG) * lasted(u, at_ns);
 }
 
 /* The running median goes a step up or down with each count, however far that is from it. */

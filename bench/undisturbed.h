@@ -27,8 +27,8 @@
 #define UNDISTURBED_STOPS_MAX 1024
 #define UNDISTURBED_RECENT 16 /* stops, which later ones may overlap */
 #define UNDISTURBED_STEPS 256
-#define UNDISTURBED_EARLY 512          /* counts, of which each moves the median further */
-#define UNDISTURBED_BACKLOG 8          /* times as long as the stops that were its cause a backlog may last */
+#define UNDISTURBED_EARLY 512 /* counts, of which each moves the median further */
+#define UNDISTURBED_BACKLOG 8 /* times as long as its stops lasted, a backlog is not taken for what usually waits */
 #define UNDISTURBED_REST_MIN_NS 700000 /* a stop may have been longer by less: STOPS_PERIOD_NS, STOPS_MIN_NS */
 
 struct stop {
@@ -61,7 +61,8 @@ struct undisturbed {
     uint64_t last_ns;                       /* its length */
     struct stop recent[UNDISTURBED_RECENT]; /* the last ones, with what they explain: a circle */
     size_t recent_n;                        /* counted up without end */
-    bool delaying;                          /* they still do */
+    bool delaying;                          /* they still do: there is a backlog */
+    uint64_t delaying_from_ns;              /* since when */
     uint64_t usual;           /* UNDISTURBED_STEPS times how many wait: about the median, but for backlogs of stops */
     uint64_t counts;          /* of which that is the median */
     uint64_t counted_from_ns; /* stops that ended before do not count */

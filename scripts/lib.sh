@@ -165,15 +165,20 @@ set_up() {
     dir=$1
     how=$2
     shift 2
+    options="$compiler $*"
     say "configuring $dir"
+    if [ -n "$how" ]; then # meson 1.0 says that it takes options such as b_pgo with --reconfigure, too, and does not
+        meson configure "$dir" "$@" >&2 || return
+        set --
+    fi
     meson setup ${how:+"$how"} "$@" "$dir" "$root" >&2 || return
-    echo "$compiler $*" >"$dir/meson-private/txkv-configured"
+    echo "$options" >"$dir/meson-private/txkv-configured"
 }
 
-# Removes a build directory that is of no use; anything else is not ours to remove.
+# clear_build DIR [WHY]: removes a build directory that is of no use; anything else is not ours to remove.
 clear_build() {
     if [ -d "$1/meson-private" ] || [ -d "$1/meson-info" ] || [ -d "$1/meson-logs" ]; then
-        say "removing $1: not a build of this checkout with these options"
+        say "removing $1: ${2:-not a build of this checkout with these options}"
         rm -rf "$1" || die "could not remove $1; --build-dir names another place"
     elif [ -d "$1" ] && [ -n "$(ls -A "$1")" ]; then
         die "$1 holds something else than a build"
