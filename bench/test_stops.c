@@ -273,6 +273,45 @@ static void test_a_busy_start_with_many_small_stops_finds_its_usual(void)
     undisturbed_deinit(&u);
 }
 
+/* A backlog that has lasted for too long to be that of a small stop; but a large one follows, whose backlog is its own. */
+static void test_each_stop_has_a_backlog_of_its_own(void)
+{
+    start();
+    steady(MS, 101 * MS);
+    tell_stop(101 * MS, 102 * MS);
+    uint64_t at = 102 * MS;
+    for (unsigned i = 0; i < 300; i++, at += 4 * MS) {
+        undisturbed_count(&u, at, 20);
+    }
+    tell_stop(at, at + 100 * MS);
+    at += 100 * MS;
+    for (unsigned i = 0; i < 8000; i++, at += MS / 20) { /* more than the median would need to get there */
+        undisturbed_count(&u, at, i % 2 == 0 ? 20 : 21);
+        undisturbed_add(&u, at, MS / 10, 1);
+    }
+    undisturbed_judge(&u, UINT64_MAX);
+    CHECK(u.left_out == 8000 && u.latency.count == 1000);
+    undisturbed_deinit(&u);
+}
+
+/* Stops that follow each other closely have one together. */
+static void test_stops_in_a_row_have_one_backlog(void)
+{
+    start();
+    steady(MS, 101 * MS);
+    for (unsigned i = 0; i < 10; i++) {
+        tell_stop((101 + i) * MS, (102 + i) * MS);
+    }
+    uint64_t at = 111 * MS;
+    for (unsigned i = 0; i < 6000; i++, at += MS / 100) {
+        undisturbed_count(&u, at, i % 2 == 0 ? 20 : 21);
+        undisturbed_add(&u, at, MS / 10, 1);
+    }
+    undisturbed_judge(&u, UINT64_MAX);
+    CHECK(u.left_out == 6000 && u.latency.count == 1000);
+    undisturbed_deinit(&u);
+}
+
 /* One that was due at the end of a stop, when its backlog was over soon, and then waited for the server. */
 static void test_a_stall_behind_the_backlog_stays(void)
 {
@@ -510,6 +549,8 @@ int main(void)
         test_a_backlog_that_never_ends_is_all_delayed,
         test_more_that_wait_for_good_are_the_usual_ones_at_last,
         test_a_busy_start_with_many_small_stops_finds_its_usual,
+        test_each_stop_has_a_backlog_of_its_own,
+        test_stops_in_a_row_have_one_backlog,
         test_a_stall_behind_the_backlog_stays,
         test_more_than_can_be_held_loses_none,
         test_what_is_a_stop_and_how_long_it_was,

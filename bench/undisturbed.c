@@ -35,14 +35,24 @@ static uint64_t stopped_between(const struct undisturbed *u, uint64_t from_ns, u
     return sum;
 }
 
+/* A backlog that the stops explain is not what usually waits; one that lasts for many times as long as they did may be. */
+static bool is_of_stops(const struct undisturbed *u, uint64_t at_ns)
+{
+    return u->delaying && at_ns < u->backlog_from_ns + (1 + UNDISTURBED_BACKLOG) * u->backlog_stops_ns;
+}
+
 static void begin_stop(struct undisturbed *u, const struct stop *stop)
 {
-    uint64_t before =
-        stopped_between(u, stop->from_ns, stop->to_ns); /* another look at the same one, or the other core */
+    /* another look at the same one, or the other core */
+    uint64_t before = stopped_between(u, stop->from_ns, stop->to_ns);
     u->explained_ns = u->delaying ? u->explained_ns + u->last_ns : 0;
-    u->delaying_from_ns = u->delaying ? u->delaying_from_ns : stop->from_ns;
+    if (!is_of_stops(u, stop->from_ns)) {
+        u->backlog_from_ns = stop->from_ns;
+        u->backlog_stops_ns = 0;
+    }
     u->last_from_ns = stop->from_ns;
     u->last_ns = stop->length_ns > before ? stop->length_ns - before : 0;
+    u->backlog_stops_ns += u->last_ns;
     u->recent[u->recent_n++ % UNDISTURBED_RECENT] = (struct stop){stop->from_ns, stop->to_ns, u->last_ns};
     u->stopped_ns += stop->to_ns > u->counted_from_ns ? u->last_ns : 0;
     u->until_ns = stop->to_ns > u->until_ns ? stop->to_ns : u->until_ns;
@@ -78,12 +88,6 @@ static uint64_t explained(const struct undisturbed *u, const struct held_event *
     uint64_t outstanding = stopped_between(u, due_ns, e->at_ns);
     uint64_t behind = u->delaying ? lasted(u, e->at_ns) : 0;
     return behind > outstanding ? behind : outstanding;
-}
-
-/* A backlog that the stops explain is not what usually waits; one that lasts for many times as long as they did may be. */
-static bool is_of_stops(const struct undisturbed *u, uint64_t at_ns)
-{
-    return u->delaying && at_ns < u->delaying_from_ns + (1 + UNDISTURBED_BACKLOG) * lasted(u, at_ns);
 }
 
 /* The running median goes a step up or down with each count, however far that is from it. */

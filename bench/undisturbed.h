@@ -62,7 +62,8 @@ struct undisturbed {
     struct stop recent[UNDISTURBED_RECENT]; /* the last ones, with what they explain: a circle */
     size_t recent_n;                        /* counted up without end */
     bool delaying;                          /* they still do: there is a backlog */
-    uint64_t delaying_from_ns;              /* since when */
+    uint64_t backlog_from_ns;               /* since when that is theirs, at first */
+    uint64_t backlog_stops_ns;              /* how long they lasted since then */
     uint64_t usual;           /* UNDISTURBED_STEPS times how many wait: about the median, but for backlogs of stops */
     uint64_t counts;          /* of which that is the median */
     uint64_t counted_from_ns; /* stops that ended before do not count */
