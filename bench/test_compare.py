@@ -223,6 +223,9 @@ class Earlier(unittest.TestCase):
         once_more = report.results_of(report.raw([('date', 'tomorrow'), ('source', 'def')], [again]), known)[row.name]
         self.assertEqual(once_more.said, again.said)
         self.assertEqual(report.results_of(numbers, {}), {})
+        built = report.raw([*facts, ('compiler', 'gcc 12, release')], [result])
+        self.assertEqual(report.results_of(built, known)[row.name].said,
+                         'Said. Measured in an earlier run: today, source abc, gcc 12, release.')
         other = replace(row, metrics=(*row.metrics, Metric('new', 'new', 'us')))
         self.assertEqual(report.results_of(numbers, {row.name: other}), {})
 

@@ -246,7 +246,9 @@ def has_all(found, row):
 
 def results_of(numbers, rows):
     """What raw() gave, as results again. Those of rows that are no more, or have got other metrics, are left out."""
-    when = f"{EARLIER}: {numbers['facts']['date']}, source {numbers['facts']['source']}."
+    facts = numbers['facts']
+    build = f", {facts['compiler']}" if 'compiler' in facts else ''
+    when = f"{EARLIER}: {facts['date']}, source {facts['source']}{build}."
     return {found['name']: Result(rows[found['name']], found['rounds'],
                                   found['said'] if EARLIER in found['said'] else f"{found['said']} {when}".strip(),
                                   found['failures'], found['seconds'])
