@@ -442,7 +442,9 @@ Test(listing, random_keys_are_of_all)
     for (unsigned n = 0; n < FEW; n++) {
         kinds += drawn[n];
     }
-    cr_assert_geq(kinds, (unsigned)FEW - 2);
+    /* A key is drawn as often as the gap before it is wide, and gaps are as the hash's secret makes them: a key with a gap g has not
+     * been drawn with e^(-4000 g), which for 40 random gaps is 0.4 keys in the mean. That 9 are missing is one run in 10^9. */
+    cr_assert_geq(kinds, (unsigned)FEW - 8);
 }
 
 /* One key left, and tombstones wherever it looks: found all the same, in slices. */
