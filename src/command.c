@@ -209,7 +209,7 @@ static inline uint64_t fold(const char *name, size_t len)
 #define SLOTS 256U
 
 struct slot {
-    uint64_t folded;
+    _Alignas(32) uint64_t folded;
     size_t len;
     const struct command *command; /* NULL: free */
 };
@@ -243,9 +243,10 @@ static __attribute__((noinline)) void fill_slots(void)
     }
 }
 
-static __attribute__((noinline)) const struct command *find_further(enum proto_kind kind, struct slice name, uint64_t folded)
+static __attribute__((noinline)) const struct command *find_further(enum proto_kind kind, struct slice name)
 {
     static bool filled;
+    uint64_t folded = fold(name.data, name.len < FOLDED ? name.len : FOLDED);
     if (!filled) {
         fill_slots();
         filled = true;
@@ -261,12 +262,20 @@ static __attribute__((noinline)) const struct command *find_further(enum proto_k
     return NULL;
 }
 
+const struct command *command_find_likely(enum proto_kind kind, struct slice name)
+{
+    if (name.len - 1 >= FOLDED) {
+        return NULL;
+    }
+    uint64_t folded = fold(name.data, name.len);
+    const struct slot *first = &slots_of(kind)[slot_of(folded, name.len)];
+    return first->folded == folded && first->len == name.len ? first->command : NULL;
+}
+
 const struct command *command_find(enum proto_kind kind, struct slice name)
 {
-    uint64_t folded = fold(name.data, name.len < FOLDED ? name.len : FOLDED);
-    const struct slot *first = &slots_of(kind)[slot_of(folded, name.len)];
-    bool found = first->folded == folded && first->len == name.len && name.len - 1 < FOLDED;
-    return found ? first->command : find_further(kind, name, folded);
+    const struct command *likely = command_find_likely(kind, name);
+    return likely != NULL ? likely : find_further(kind, name);
 }
 
 void command_keys(const struct command *c, struct command_keys *keys)

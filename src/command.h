@@ -60,7 +60,7 @@ struct command_limits {
 
 /* A request whose words are known: what a command's function gets. Slices are borrowed until it has run. */
 struct request {
-    const struct command *command; /* NULL where no command has that name */
+    _Alignas(64) const struct command *command; /* NULL where no command has that name */
     const struct slice *args;
     size_t count; /* arguments */
     uint32_t hash; /* of the first argument, where that is a key */
@@ -72,6 +72,9 @@ struct request {
 
 /* A protocol's command of a name in whatever case, or NULL. */
 const struct command *command_find(enum proto_kind kind, struct slice name);
+
+/* The same for most names; NULL for others, too. */
+const struct command *command_find_likely(enum proto_kind kind, struct slice name);
 
 /* A protocol's commands in the order of the table; NULL past the end. */
 const struct command *command_at(enum proto_kind kind, size_t index);

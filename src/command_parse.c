@@ -123,30 +123,24 @@ static __attribute__((noinline)) int check_keys(const struct request *r, const s
     return 0;
 }
 
-/* What asks for more than a look at the key. */
-#define CHECKED_FURTHER (COMMAND_REST | COMMAND_VALUE2 | COMMAND_BEGINS | COMMAND_TOKEN | COMMAND_NUMBER)
-
 /* Of a command that has one. */
-static struct slice value_of(const struct request *r)
+static inline struct slice value_of(const struct request *r)
 {
     return r->args[r->command->flags & COMMAND_REST ? r->count - 1 : 1];
 }
 
-static int check_args(const struct request *r, const struct command_limits *limits)
+/* What asks for more than a look at one key and one value. */
+#define CHECKED_FURTHER (COMMAND_MORE_KEYS | COMMAND_BEGINS | COMMAND_TOKEN | COMMAND_NUMBER)
+
+static __attribute__((noinline)) int check_further(const struct request *r, const struct command_limits *limits)
 {
     unsigned flags = r->command->flags;
     if (flags & COMMAND_MORE_KEYS) {
         return check_keys(r, limits);
     }
-    int rc = flags & COMMAND_KEY ? check_one_key(r, r->args[0], limits) : 0;
+    int rc = flags & COMMAND_KEY ? check_key(r, r->args[0], limits) : 0;
     if (rc < 0) {
         return rc;
-    }
-    if ((flags & CHECKED_FURTHER) == 0) {
-        return 0;
-    }
-    if (flags & (COMMAND_REST | COMMAND_VALUE2)) {
-        return value_of(r).len > limits->value_bytes ? ERR_TOOBIG : 0;
     }
     if (flags & COMMAND_BEGINS) {
         struct begin_words b = command_read_begin(r);
@@ -162,13 +156,30 @@ static int check_args(const struct request *r, const struct command_limits *limi
     return 0;
 }
 
+static int check_args(const struct request *r, const struct command_limits *limits)
+{
+    unsigned flags = r->command->flags;
+    if (flags & CHECKED_FURTHER) {
+        return check_further(r, limits);
+    }
+    int rc = flags & COMMAND_KEY ? check_one_key(r, r->args[0], limits) : 0;
+    bool too_big = flags & (COMMAND_REST | COMMAND_VALUE2) && value_of(r).len > limits->value_bytes;
+    return rc < 0 ? rc : too_big ? ERR_TOOBIG : 0;
+}
+
 static bool is_counted(const struct request *r)
 {
     const struct command *c = r->command;
     return r->count >= c->args_min && r->count <= c->args_max;
 }
 
-void command_parse(struct request *r, const struct command_limits *limits, struct slice *words)
+static inline size_t split(const struct request *r, size_t max, bool rest, struct slice *words)
+{
+    return r->raw.clean ? proto_split_clean(&r->raw, max, rest, words) : r->proto->split(&r->raw, max, rest, words, r->unquoted);
+}
+
+/* The long way, and the only one that is not a short cut. */
+static __attribute__((noinline)) void parse_any(struct request *r, const struct command_limits *limits, struct slice *words)
 {
     const struct raw_request *raw = &r->raw;
     r->args = words;
@@ -179,11 +190,38 @@ void command_parse(struct request *r, const struct command_limits *limits, struc
     } else if (raw->bad_cr || (raw->verb.len == 0 && r->proto->kind == PROTO_TEXT)) {
         r->error = ERR_SYNTAX;
     } else if (r->command == NULL) {
-        r->count = r->proto->split(raw, COMMAND_ARGS_MAX, false, words, r->unquoted);
+        r->count = split(r, COMMAND_ARGS_MAX, false, words);
         r->error = ERR_UNKNOWN;
     } else {
-        r->count = r->proto->split(raw, r->command->args_max, r->command->flags & COMMAND_REST, words, r->unquoted);
+        r->count = split(r, r->command->args_max, r->command->flags & COMMAND_REST, words);
         r->error = is_counted(r) ? check_args(r, limits) : r->count > COMMAND_ARGS_MAX ? ERR_TOOBIG : ERR_SYNTAX;
+    }
+}
+
+/* Most requests are clean lines of a key, and perhaps a value, and have no error. False for any other. It calls nothing, so that it
+ * saves no registers. */
+static inline bool parse_simple(struct request *r, const struct command_limits *limits, struct slice *words)
+{
+    const struct command *c = r->raw.clean ? command_find_likely(PROTO_TEXT, r->raw.verb) : NULL;
+    if (c == NULL || !(c->flags & COMMAND_KEY) || c->flags & (CHECKED_FURTHER | COMMAND_VALUE2)) {
+        return false;
+    }
+    size_t count = proto_split_clean(&r->raw, c->args_max, c->flags & COMMAND_REST, words);
+    if (count < c->args_min || count > c->args_max || words[0].len == 0 || words[0].len > limits->key_bytes ||
+        (c->flags & COMMAND_REST && words[count - 1].len > limits->value_bytes)) {
+        return false;
+    }
+    r->command = c;
+    r->args = words;
+    r->count = count;
+    r->error = 0;
+    return true;
+}
+
+void command_parse(struct request *r, const struct command_limits *limits, struct slice *words)
+{
+    if (!parse_simple(r, limits, words)) {
+        parse_any(r, limits, words);
     }
 }
 

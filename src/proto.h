@@ -118,6 +118,28 @@ extern const struct proto proto_text;
 extern const struct proto proto_resp2;
 extern const struct proto proto_resp3;
 
+/* The words behind the verb of a clean line, as proto's split says. */
+static inline size_t proto_split_clean(const struct raw_request *raw, size_t max, bool rest, struct slice *words)
+{
+    struct slice left = raw->tail;
+    const size_t ended = rest ? max - 1 : max; /* words that end at a space, at most */
+    size_t count = 0;
+    if (!raw->has_tail) {
+        return 0;
+    }
+    for (uint64_t spaces = raw->spaces & (raw->spaces - 1); spaces != 0 && count < ended; spaces &= spaces - 1) {
+        const char *space = raw->verb.data + __builtin_ctzll(spaces); /* the first stands behind the verb */
+        size_t len = (size_t)(space - left.data);
+        words[count++] = slice_of(left.data, len);
+        left = slice_of(space + 1, left.len - len - 1);
+    }
+    if (count == max) {
+        return max + 1;
+    }
+    words[count] = left;
+    return count + 1;
+}
+
 /* Splits a text line's tail into words that end at single spaces; with rest, the last of max words takes all that is
  * left, spaces included. Returns the number of words, or max + 1 where there are more. */
 size_t proto_text_split(struct slice tail, size_t max, bool rest, struct slice *words);

@@ -76,37 +76,69 @@ static void cut_line(struct slice line, size_t no_cr, struct raw_request *out)
 #ifdef __SSE2__
 #define BLOCK sizeof(__m128i)
 
+/* A bit for each byte. */
+struct marks {
+    uint64_t controls;
+    uint64_t spaces;
+};
+
+/* Adds those of the block that begins at a byte of the line. */
+static inline void mark_block(struct marks *m, const char *line, size_t at)
+{
+    __m128i block = _mm_loadu_si128((const __m128i *)(const void *)(line + at));
+    __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(0x1f)), block);
+    __m128i del = _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7f));
+    __m128i space = _mm_cmpeq_epi8(block, _mm_set1_epi8(' '));
+    m->controls |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_or_si128(low, del)) << at;
+    m->spaces |= (uint64_t)(unsigned)_mm_movemask_epi8(space) << at;
+}
+
+/* Where fewer bytes are left than are looked at otherwise: the last block overlaps the one before. */
+static __attribute__((noinline)) struct marks mark_last(struct slice bytes)
+{
+    struct marks m = {0, 0};
+    for (size_t end = BLOCK; bytes.len >= BLOCK && m.controls == 0 && end < bytes.len + BLOCK; end += BLOCK) {
+        mark_block(&m, bytes.data, (end < bytes.len ? end : bytes.len) - BLOCK);
+    }
+    return m;
+}
+
+static inline struct marks mark_line(struct slice bytes)
+{
+    if (bytes.len < 4 * BLOCK) {
+        return mark_last(bytes);
+    }
+    struct marks m = {0, 0};
+    mark_block(&m, bytes.data, 0);
+    mark_block(&m, bytes.data, BLOCK);
+    if (m.controls == 0) {
+        mark_block(&m, bytes.data, 2 * BLOCK);
+        mark_block(&m, bytes.data, 3 * BLOCK);
+    }
+    return m;
+}
+
 static inline bool cut_clean_line(struct slice bytes, size_t line_max, struct raw_request *out)
 {
-    uint64_t spaces = 0;
-    const size_t most = bytes.len < 8 * sizeof(spaces) ? bytes.len : 8 * sizeof(spaces);
-    for (size_t next = BLOCK; bytes.len >= BLOCK && next < most + BLOCK; next += BLOCK) {
-        const size_t at = (next < most ? next : most) - BLOCK; /* the last block may overlap the one before */
-        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)(bytes.data + at));
-        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(0x1f)), block);
-        __m128i del = _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7f));
-        unsigned controls = (unsigned)_mm_movemask_epi8(_mm_or_si128(low, del));
-        spaces |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8(' '))) << at;
-        if (controls == 0) {
-            continue;
-        }
-        size_t len = at + (unsigned)__builtin_ctz(controls);
-        bool cr = bytes.data[len] == '\r' && len + 1 < bytes.len;
-        if (len == 0 || len > line_max || bytes.data[len + cr] != '\n') {
-            return false;
-        }
-        spaces &= (UINT64_C(1) << len) - 1;
-        size_t verb = spaces == 0 ? len : (size_t)__builtin_ctzll(spaces);
-        size_t tail = spaces == 0 ? len : verb + 1;
-        out->clean = true;
-        out->spaces = spaces;
-        out->has_tail = spaces != 0;
-        out->verb = slice_of(bytes.data, verb);
-        out->tail = slice_of(bytes.data + tail, len - tail);
-        out->consumed = len + cr + 1;
-        return true;
+    const struct marks m = mark_line(bytes);
+    const size_t len = m.controls == 0 ? 0 : (size_t)__builtin_ctzll(m.controls);
+    if (len == 0 || len > line_max) {
+        return false;
     }
-    return false;
+    const bool cr = bytes.data[len] == '\r' && len + 1 < bytes.len;
+    if (bytes.data[len + cr] != '\n') {
+        return false;
+    }
+    const uint64_t spaces = m.spaces & ((UINT64_C(1) << len) - 1);
+    const size_t verb = spaces == 0 ? len : (size_t)__builtin_ctzll(spaces);
+    const size_t tail = spaces == 0 ? len : verb + 1;
+    *out = (struct raw_request){.verb = slice_of(bytes.data, verb),
+                                .tail = slice_of(bytes.data + tail, len - tail),
+                                .has_tail = spaces != 0,
+                                .clean = true,
+                                .spaces = spaces,
+                                .consumed = len + cr + 1};
+    return true;
 }
 #else
 static inline bool cut_clean_line(struct slice bytes, size_t line_max, struct raw_request *out)
@@ -182,6 +214,7 @@ static size_t before_cr(struct slice bytes, size_t scanned, size_t no_cr)
 static __attribute__((noinline)) enum decoded decode_any(struct decoder *d, struct slice bytes, size_t line_max,
                                                         struct raw_request *out)
 {
+    *out = (struct raw_request){0};
     if (bytes.len > 0 && !d->began && !d->skipping) {
         if (bytes.data[0] == '*') {
             out->other = &proto_resp2;
@@ -228,7 +261,6 @@ static __attribute__((noinline)) enum decoded decode_any(struct decoder *d, stru
 
 static enum decoded decode(struct decoder *d, struct slice bytes, size_t line_max, struct raw_request *out)
 {
-    *out = (struct raw_request){0};
     if (d->began && d->scanned == 0 && !d->skipping && cut_clean_line(bytes, line_max, out)) {
         return DECODED_REQUEST;
     }
@@ -253,41 +285,10 @@ size_t proto_text_split(struct slice tail, size_t max, bool rest, struct slice *
     }
 }
 
-static size_t split_clean(const struct raw_request *raw, size_t max, bool rest, struct slice *words)
-{
-    const char *line = raw->verb.data;
-    size_t start = raw->verb.len + 1;
-    const size_t end = start + raw->tail.len;
-    uint64_t spaces = raw->spaces & (raw->spaces - 1); /* the first stands behind the verb */
-    for (size_t count = 0; count < max; spaces &= spaces - 1) {
-        if (spaces == 0 || (rest && count + 1 == max)) {
-            words[count++] = slice_of(line + start, end - start);
-            return count;
-        }
-        size_t space = (size_t)__builtin_ctzll(spaces);
-        words[count++] = slice_of(line + start, space - start);
-        start = space + 1;
-    }
-    return max + 1;
-}
-
-static __attribute__((noinline)) size_t split_any(const struct raw_request *raw, size_t max, bool rest, struct slice *words)
-{
-    if (!raw->has_tail) {
-        return 0;
-    }
-    return raw->clean ? split_clean(raw, max, rest, words) : proto_text_split(raw->tail, max, rest, words);
-}
-
-/* One word behind the verb is the commonest. */
 static size_t split(const struct raw_request *raw, size_t max, bool rest, struct slice *words, char *unquoted)
 {
     (void)unquoted;
-    if (raw->clean && raw->has_tail && (raw->spaces & (raw->spaces - 1)) == 0 && max > 0) {
-        words[0] = raw->tail;
-        return 1;
-    }
-    return split_any(raw, max, rest, words);
+    return raw->has_tail ? proto_text_split(raw->tail, max, rest, words) : 0;
 }
 
 /* A line carries all bytes but those that end it. */
@@ -299,16 +300,24 @@ static bool carries(struct slice value)
 
 /* --- replies --- */
 
+/* Where there is room for it. */
+static inline int put_line(struct buf *out, struct slice text)
+{
+    char *tail = out->data + out->end;
+    memcpy(tail + text.len, "\r\n", 2);
+    out->end += text.len + 2;
+    slice_copy(tail, text);
+    return 0;
+}
+
+static __attribute__((noinline)) int make_room_and_put_line(struct buf *out, struct slice text)
+{
+    return buf_grow(out, text.len + 2) == NULL ? -1 : put_line(out, text);
+}
+
 static int write_line(struct buf *out, struct slice text)
 {
-    char *tail = buf_reserve(out, text.len + 2);
-    if (tail == NULL) {
-        return -1;
-    }
-    slice_copy(tail, text);
-    memcpy(tail + text.len, "\r\n", 2);
-    buf_commit(out, text.len + 2);
-    return 0;
+    return buf_has_room(out, text.len + 2) ? put_line(out, text) : make_room_and_put_line(out, text);
 }
 
 static int lend_line(struct buf *out, struct slice text)

@@ -407,31 +407,104 @@ Test(parse, over_long_lines_have_their_reason_whatever_they_hold)
     }
 }
 
+static size_t draw(uint64_t *seed)
+{
+    *seed = *seed * 6364136223846793005U + 1442695040888963407U;
+    return (size_t)(*seed >> 40);
+}
+
+#define ANY_LINE_MAX 128
+
+/* A command's name, mostly, and up to so many of these bytes. */
+static struct slice any_line(uint64_t *seed, const char *bytes, size_t most)
+{
+    static char line[ANY_LINE_MAX];
+    size_t len = 0;
+    size_t pick = draw(seed);
+    const char *name = command_at(PROTO_TEXT, pick % 17)->name;
+    if (pick % 3 != 0) {
+        len = strlen(name);
+        memcpy(line, name, len);
+    }
+    for (size_t more = (pick >> 8) % most + (len == 0); more > 0; more--) {
+        line[len++] = bytes[draw(seed) % strlen(bytes)];
+    }
+    return slice_of(line, len);
+}
+
 /* Any bytes at all: either no error, or one that is explained. */
 Test(parse, bytes_of_any_kind)
 {
     uint64_t seed = 1;
     for (int round = 0; round < 20000; round++) {
-        static const char bytes[] = "   \t\x01\x7f\xff%sGETetSInc 1-9\rkey";
-        char line[40];
-        size_t len = 0;
-        seed = seed * 6364136223846793005U + 1442695040888963407U;
-        size_t pick = (size_t)(seed >> 40);
-        const char *name = command_at(PROTO_TEXT, pick % 17)->name;
-        if (pick % 3 != 0) {
-            len = strlen(name);
-            memcpy(line, name, len);
-        }
-        for (size_t more = (pick >> 8) % 20 + (len == 0); more > 0; more--) {
-            seed = seed * 6364136223846793005U + 1442695040888963407U;
-            line[len++] = bytes[(size_t)(seed >> 40) % (sizeof(bytes) - 1)];
-        }
-        if (len == 1 && line[0] == '\r') {
+        struct slice line = any_line(&seed, "   \t\x01\x7f\xff%sGETetSInc 1-9\rkey", 20);
+        if (line.len == 1 && line.data[0] == '\r') {
             continue; /* with the line's end this would be blank */
         }
-        struct request r = parse(slice_of(line, len));
+        struct request r = parse(line);
         if (r.error < 0) {
             check_explained(&r);
+        }
+    }
+}
+
+/* Decodes and parses a line whose first `came` bytes were there before, and behind which so many bytes stand. */
+static struct request parse_among(struct slice line, size_t came, size_t behind, struct slice *into)
+{
+    static char bytes[2 * ANY_LINE_MAX];
+    struct request r = {.proto = &proto_text};
+    struct decoder d = {.began = true};
+    memcpy(bytes, line.data, line.len);
+    memcpy(bytes + line.len, "\r\n", 2);
+    memset(bytes + line.len + 2, 'x', behind);
+    if (came > 0) {
+        cr_assert_eq(proto_text.decode(&d, slice_of(bytes, came), 20000, &r.raw), DECODED_MORE);
+    }
+    cr_assert_eq(proto_text.decode(&d, slice_of(bytes, line.len + 2 + behind), 20000, &r.raw), DECODED_REQUEST);
+    command_parse(&r, &small, into);
+    return r;
+}
+
+static bool is_same(const struct request *a, const struct request *b)
+{
+    bool same = a->command == b->command && a->error == b->error && a->count == b->count && a->raw.consumed == b->raw.consumed;
+    size_t counted = a->command == NULL ? COMMAND_ARGS_MAX : a->command->args_max;
+    for (size_t i = 0; same && i < a->count && i < counted; i++) {
+        same = slice_equal(a->args[i], b->args[i]);
+    }
+    return same;
+}
+
+/* Lines that the decoder cuts by a short cut where it has one: up to 63 bytes, none of them a control byte, where 16 have come. */
+static bool is_cut_short(struct slice line, size_t behind)
+{
+    bool clean = true;
+    for (size_t i = 0; i < line.len; i++) {
+        clean = clean && (unsigned char)line.data[i] >= ' ' && line.data[i] != '\x7f';
+    }
+#ifdef __SSE2__
+    return clean && line.len < 64 && line.len + 2 + behind >= 16;
+#else
+    return clean && false;
+#endif
+}
+
+/* A line is the same request whether the short cuts for it are taken or not. */
+Test(parse, short_lines_are_what_the_long_way_makes_of_them)
+{
+    static struct slice others[COMMAND_ARGS_MAX];
+    uint64_t seed = 2;
+    for (int round = 0; round < 100000; round++) {
+        struct slice line = any_line(&seed, round % 2 == 0 ? "   \t\x7f\xffkey 12" : " abcdefgh", 70);
+        if (line.data[0] == '\r' || line.len < 2) {
+            continue;
+        }
+        struct request slow = parse_among(line, 1, (size_t)round % 3, words);
+        cr_assert(!slow.raw.clean);
+        for (size_t behind = 0; behind <= 80; behind += behind < 20 ? 1 : 20) {
+            struct request fast = parse_among(line, 0, behind, others);
+            cr_assert_eq(fast.raw.clean, is_cut_short(line, behind), "%.*s", (int)line.len, line.data);
+            cr_assert(is_same(&fast, &slow), "%.*s: %d, not %d", (int)line.len, line.data, fast.error, slow.error);
         }
     }
 }
