@@ -95,7 +95,7 @@ void dict_deinit(struct dict *d)
 
 static struct dict_partition *partition_of(const struct dict *d, uint32_t hash)
 {
-    return d->bits == 0 ? d->parts : &d->parts[hash >> (32 - d->bits)];
+    return &d->parts[(uint64_t)hash >> (32 - d->bits)];
 }
 
 /* After each change of the head or its table. */
@@ -146,14 +146,22 @@ size_t dict_drain(struct dict *d, size_t limit, void (*on_free)(struct entry *e)
     return freed;
 }
 
-/* Keys are short: a call of memcmp would cost more than it compares. */
-static bool same_bytes(const char *a, const char *b, size_t len)
+static inline uint64_t load_word(const char *at)
 {
-    uint64_t x, y;
-    for (; len >= sizeof(x); len -= sizeof(x), a += sizeof(x), b += sizeof(x)) {
-        memcpy(&x, a, sizeof(x));
-        memcpy(&y, b, sizeof(y));
-        if (x != y) {
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+/* Keys are short: a call of memcmp would cost more than it compares. */
+static inline bool same_bytes(const char *a, const char *b, size_t len)
+{
+    const size_t word = sizeof(uint64_t);
+    if (len - word <= word) { /* two loads that may overlap */
+        return load_word(a) == load_word(b) && load_word(a + len - word) == load_word(b + len - word);
+    }
+    for (; len >= word; len -= word, a += word, b += word) {
+        if (load_word(a) != load_word(b)) {
             return false;
         }
     }
@@ -409,26 +417,54 @@ bool dict_evacuate(struct dict *d, size_t *at, size_t steps)
 #define PREFETCH_MAX 16
 #define PREFETCH_CHAIN 4 /* entries of a chain that are worth following */
 
-/* What a step along a chain reads: the next entry and the hash. hh may be NULL: a hint reads nothing. */
-static void prefetch_link(const UT_hash_handle *hh)
+/* The first and the last byte that is read of an entry on the way along a chain, and beyond that of one that is found: what a short key
+ * and value take of it. */
+#define LINK_FIRST offsetof(UT_hash_handle, hh_next)
+#define LINK_LAST (sizeof(UT_hash_handle) - 1)
+#define FOUND_FIRST 64
+#define FOUND_LAST 112
+
+/* Those that are still looked for: the entry that is next on each one's way, and its hash. */
+struct chase {
+    const UT_hash_handle *next[PREFETCH_MAX];
+    uint32_t hash[PREFETCH_MAX];
+    size_t count;
+};
+
+/* Puts one in, which stays only if there is an entry on its way. No jump: it would often be foreseen wrongly. */
+static inline void chase_on(struct chase *c, const UT_hash_handle *next, uint32_t hash, bool stays)
 {
-    uintptr_t at = (uintptr_t)hh;
-    __builtin_prefetch((const void *)(at + offsetof(UT_hash_handle, hh_next)));
-    __builtin_prefetch((const void *)(at + sizeof(*hh) - 1));
+    c->next[c->count] = next;
+    c->hash[c->count] = hash;
+    c->count += stays;
 }
 
-/* What a short key and value take of an entry, beyond its link. */
-static void prefetch_rest(const UT_hash_handle *hh)
+/* `at` may be no address: a hint reads nothing. */
+static inline void prefetch_bytes(uintptr_t at, size_t first, size_t last)
 {
-    uintptr_t at = (uintptr_t)hh;
-    __builtin_prefetch((const void *)(at + 64));
-    __builtin_prefetch((const void *)(at + 112));
+    __builtin_prefetch((const void *)(at + first));
+    __builtin_prefetch((const void *)(at + last));
+}
+
+static inline void chase_step(struct chase *c)
+{
+    const size_t count = c->count;
+    c->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        const UT_hash_handle *hh = c->next[i];
+        const UT_hash_handle *next = hh->hh_next;
+        const uint32_t hash = c->hash[i];
+        const bool found = hh->hashv == hash;
+        prefetch_bytes((uintptr_t)(found ? hh : next), found ? FOUND_FIRST : LINK_FIRST, found ? FOUND_LAST : LINK_LAST);
+        chase_on(c, next, hash, !found && next != NULL);
+    }
 }
 
 static void prefetch_group(const struct dict *d, const uint32_t *hashes, size_t count)
 {
     const UT_hash_bucket *buckets[PREFETCH_MAX];
-    const UT_hash_handle *chain[PREFETCH_MAX];
+    struct chase chase;
+    chase.count = 0;
     for (size_t i = 0; i < count; i++) {
         __builtin_prefetch(partition_of(d, hashes[i]));
     }
@@ -438,22 +474,12 @@ static void prefetch_group(const struct dict *d, const uint32_t *hashes, size_t 
         __builtin_prefetch(buckets[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        chain[i] = buckets[i] == NULL ? NULL : buckets[i]->hh_head;
-        prefetch_link(chain[i]);
+        const UT_hash_handle *first = buckets[i] == NULL ? NULL : buckets[i]->hh_head;
+        prefetch_bytes((uintptr_t)first, LINK_FIRST, LINK_LAST);
+        chase_on(&chase, first, hashes[i], first != NULL);
     }
-    for (int step = 0; step < PREFETCH_CHAIN; step++) {
-        for (size_t i = 0; i < count; i++) {
-            if (chain[i] == NULL) {
-                continue;
-            }
-            if (chain[i]->hashv == hashes[i]) {
-                prefetch_rest(chain[i]);
-                chain[i] = NULL;
-            } else {
-                chain[i] = chain[i]->hh_next;
-                prefetch_link(chain[i]);
-            }
-        }
+    for (int step = 0; step < PREFETCH_CHAIN && chase.count > 0; step++) {
+        chase_step(&chase);
     }
     __asm__ volatile(""); /* gcc 12 drops calls of a function that only prefetches: it takes it for one without effect */
 }
@@ -578,20 +604,35 @@ void entry_free(struct entry *e)
     mem_free(e);
 }
 
-bool entry_overwrite(struct entry *e, struct slice value, uint64_t expires_at)
+static inline bool overwrite(struct entry *e, struct slice value)
 {
     if (e->tombstone || value.len > e->room || (e->room > 256 && value.len < e->room / 2)) {
         return false;
     }
-    if (e->timed) {
-        entry_time(e)->at = expires_at;
-    } else if (expires_at > 0) {
-        return false;
-    }
-    repay_value(e);
     e->value_len = (uint32_t)value.len;
     slice_copy((char *)(uintptr_t)e->hh.key + e->hh.keylen, value);
     return true;
+}
+
+static __attribute__((noinline)) bool overwrite_any(struct entry *e, struct slice value, uint64_t expires_at)
+{
+    if (e->tombstone || (expires_at > 0 && !e->timed)) {
+        return false;
+    }
+    repay_value(e);
+    if (!overwrite(e, value)) {
+        return false;
+    }
+    if (e->timed) {
+        entry_time(e)->at = expires_at;
+    }
+    return true;
+}
+
+bool entry_overwrite(struct entry *e, struct slice value, uint64_t expires_at)
+{
+    bool is_plain = !e->timed && expires_at == 0 && e->value_len < buf_least_loan;
+    return is_plain ? overwrite(e, value) : overwrite_any(e, value, expires_at);
 }
 
 struct slice entry_key(const struct entry *e)

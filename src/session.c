@@ -453,7 +453,9 @@ static void run_command(struct session *s, const struct request *r, size_t mark)
     } else {
         r->command->run(s, r);
     }
-    s->last_seq = st->seq != before ? st->seq : s->last_seq;
+    if (st->seq != before) {
+        s->last_seq = st->seq;
+    }
 }
 
 /* All that one who has not said the password gets. */

@@ -99,9 +99,9 @@ static __attribute__((noinline)) void come_by_expired(struct store *st, struct e
     }
 }
 
-static struct entry *find_as_of(struct store *st, const struct txn *t, struct slice key, uint32_t hash)
+/* What was found, unless its time has passed. */
+static struct entry *alive(struct store *st, const struct txn *t, struct entry *e)
 {
-    struct entry *e = find_kept(st, t, key, hash);
     if (e != NULL && entry_is_gone(e, store_time(st, t)) && !FAULT(time_ignored)) {
         come_by_expired(st, e);
         return NULL;
@@ -109,13 +109,26 @@ static struct entry *find_as_of(struct store *st, const struct txn *t, struct sl
     return e;
 }
 
-static int get_inside(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice *value)
+static struct entry *find_as_of(struct store *st, const struct txn *t, struct slice key, uint32_t hash)
+{
+    return alive(st, t, find_kept(st, t, key, hash));
+}
+
+static inline int give(const struct entry *e, struct slice *value)
+{
+    if (e == NULL) {
+        return 0;
+    }
+    *value = entry_value(e);
+    return 1;
+}
+
+static __attribute__((noinline)) int get_inside(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice *value)
 {
     const struct entry *written;
     enum txn_hit hit = txn_find(t, key, hash, &written);
     if (hit == TXN_VALUE) {
-        *value = entry_value(written);
-        return 1;
+        return give(written, value);
     }
     if (hit == TXN_ABSENT) {
         return 0;
@@ -127,24 +140,30 @@ static int get_inside(struct store *st, struct txn *t, struct slice key, uint32_
             return rc;
         }
     }
-    if (e == NULL) {
-        return 0;
-    }
-    *value = entry_value(e);
-    return 1;
+    return give(e, value);
 }
 
+static __attribute__((noinline)) int get_recorded(struct store *st, struct slice key, uint32_t hash, struct slice *value)
+{
+    return give(find_as_of(st, NULL, key, hash), value);
+}
+
+static __attribute__((noinline)) int get_gone(struct store *st, struct entry *e, struct slice *value)
+{
+    return entry_is_tombstone(e) ? 0 : give(alive(st, NULL, e), value);
+}
+
+/* The commonest way needs few registers: the others are functions of their own. */
 int store_get(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice *value)
 {
     if (t != NULL) {
         return get_inside(st, t, key, hash, value);
     }
-    struct entry *e = find_as_of(st, NULL, key, hash);
-    if (e == NULL) {
-        return 0;
+    if (st->journal != NULL) {
+        return get_recorded(st, key, hash, value);
     }
-    *value = entry_value(e);
-    return 1;
+    struct entry *e = dict_find(&st->current->dict, key, hash);
+    return e != NULL && entry_is_gone(e, st->now_ms) ? get_gone(st, e, value) : give(e, value);
 }
 
 uint64_t store_expires_at(struct store *st, struct txn *t, struct slice key, uint32_t hash)
@@ -165,13 +184,19 @@ static inline int may_set(const struct store *st, const struct txn *t)
     return t != NULL && t->mode == TXN_READONLY ? ERR_READONLY : store_is_full(st) ? ERR_FULL : 0;
 }
 
-int store_set(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value)
+static __attribute__((noinline)) int set_inside(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value)
 {
     int rc = may_set(st, t);
-    if (rc < 0) {
-        return rc;
+    return rc < 0 ? rc : txn_put(t, &st->limits->txn, key, hash, value, 0);
+}
+
+int store_set(struct store *st, struct txn *t, struct slice key, uint32_t hash, struct slice value)
+{
+    if (t != NULL) {
+        return set_inside(st, t, key, hash, value);
     }
-    return t == NULL ? live_set(st, key, hash, value) : txn_put(t, &st->limits->txn, key, hash, value, 0);
+    int rc = may_set(st, NULL);
+    return rc < 0 ? rc : live_set(st, key, hash, value);
 }
 
 int store_put(struct store *st, struct entry *fresh)
