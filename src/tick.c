@@ -140,8 +140,10 @@ static void execute_one(struct tick *t, struct session *s, const struct request 
     uint64_t before = st->steps;
     s->requests++;
     session_run(s, r);
-    s->extra += (size_t)(st->steps - before) / TICK_STEPS;
-    t->long_steps += is_long(r) ? st->steps - before : 0;
+    if (st->steps != before) {
+        s->extra += (size_t)(st->steps - before) / TICK_STEPS;
+        t->long_steps += is_long(r) ? st->steps - before : 0;
+    }
 }
 
 static void execute(struct tick *t)
@@ -177,13 +179,13 @@ static void run_group(struct tick *t)
 }
 
 /* Takes the request that was decoded into the group's next place. */
-static void group_add(struct tick *t, struct session *s)
+static inline __attribute__((always_inline)) void group_add(struct tick *t, struct session *s)
 {
     struct request *r = &t->requests[t->count];
     r->proto = s->proto;
     r->unquoted = s->engine->unquoted;
     command_parse(r, &s->engine->limits.command, t->words + t->words_used);
-    t->words_used += r->count <= COMMAND_ARGS_MAX ? r->count : COMMAND_ARGS_MAX;
+    t->words_used += r->count;
     t->owners[t->count++] = s;
     s->decoded += r->raw.consumed;
     s->group_requests++;
@@ -290,6 +292,17 @@ static void list_on(struct tick *t, struct session *s)
     }
 }
 
+static inline bool is_used_up(const struct session *s, const struct share *share)
+{
+    return share->requests + s->extra >= TICK_REQUESTS_MAX || share->in_bytes >= TICK_IN_MAX;
+}
+
+/* Asked where nothing of the session is in the group: only what has run changes the answer. */
+static bool goes_on(const struct session *s, const struct share *share)
+{
+    return session_can_run(s) && !is_used_up(s, share) && session_pending(s) <= share->out_limit;
+}
+
 /* True when it stopped with requests that may still be runnable. */
 static bool take_share(struct tick *t, struct session *s)
 {
@@ -298,17 +311,14 @@ static bool take_share(struct tick *t, struct session *s)
     s->put_off = false;
     list_on(t, s);
     s->active_ms = s->engine->store.now_ms;
-    while (session_can_run(s)) {
-        if (share.requests + s->extra >= TICK_REQUESTS_MAX || share.in_bytes >= TICK_IN_MAX ||
-            session_pending(s) > share.out_limit) {
-            return true;
-        }
-        if (session_is_guest(s) && s->group_requests > 0) { /* it may be AUTH, after which more is allowed */
+    while (goes_on(s, &share)) {
+        do {
+            if (!take_one(t, s, &share)) {
+                return false;
+            }
+        } while (s->group_requests > 0 && !session_is_guest(s) && !is_used_up(s, &share));
+        if (session_is_guest(s)) { /* it may be AUTH, after which more is allowed */
             run_group(t);
-            continue;
-        }
-        if (!take_one(t, s, &share)) {
-            return false;
         }
     }
     return true;
