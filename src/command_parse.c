@@ -198,8 +198,8 @@ static __attribute__((noinline)) void parse_any(struct request *r, const struct 
     }
 }
 
-/* Most requests are clean lines of a key, and perhaps a value, and have no error. False for any other. It calls nothing, so that it
- * saves no registers. */
+/* Most requests are clean lines of a key, and perhaps a value, and have no error. False for any other, of which a flag of the command or
+ * a check must tell. It calls nothing, so that it saves no registers. */
 static inline bool parse_simple(struct request *r, const struct command_limits *limits, struct slice *words)
 {
     const struct command *c = r->raw.clean ? command_find_likely(PROTO_TEXT, r->raw.verb) : NULL;

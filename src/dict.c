@@ -590,10 +590,16 @@ struct entry *entry_new_expired(const struct entry *expired)
     return e;
 }
 
-/* Its value may have been lent to an answer, and is about to change. */
+/* Not of a tombstone, whose value has no bytes. */
+static inline bool may_be_lent(const struct entry *e)
+{
+    return e->value_len >= buf_least_loan;
+}
+
+/* Its value may have been lent to an answer, and is about to change, or to go. */
 static void repay_value(const struct entry *e)
 {
-    if (e->value_len >= buf_least_loan && !e->tombstone) {
+    if (may_be_lent(e)) {
         buf_repay_from(entry_value(e).data, e->value_len);
     }
 }
@@ -604,35 +610,42 @@ void entry_free(struct entry *e)
     mem_free(e);
 }
 
-static inline bool overwrite(struct entry *e, struct slice value)
+/* Whether a value finds its place in e, and does not waste most of it. */
+static inline bool fits(const struct entry *e, struct slice value)
 {
-    if (e->tombstone || value.len > e->room || (e->room > 256 && value.len < e->room / 2)) {
-        return false;
-    }
-    e->value_len = (uint32_t)value.len;
-    slice_copy((char *)(uintptr_t)e->hh.key + e->hh.keylen, value);
-    return true;
+    return !e->tombstone && value.len <= e->room && (e->room <= 256 || value.len >= e->room / 2);
 }
 
+static inline void write_value(struct entry *e, struct slice value)
+{
+    e->value_len = (uint32_t)value.len;
+    slice_copy((char *)(uintptr_t)e->hh.key + e->hh.keylen, value);
+}
+
+/* With an end, or of a value that may be lent. */
 static __attribute__((noinline)) bool overwrite_any(struct entry *e, struct slice value, uint64_t expires_at)
 {
-    if (e->tombstone || (expires_at > 0 && !e->timed)) {
-        return false;
-    }
-    repay_value(e);
-    if (!overwrite(e, value)) {
+    if (!fits(e, value) || (expires_at > 0 && !e->timed)) {
         return false;
     }
     if (e->timed) {
         entry_time(e)->at = expires_at;
     }
+    repay_value(e);
+    write_value(e, value);
     return true;
 }
 
 bool entry_overwrite(struct entry *e, struct slice value, uint64_t expires_at)
 {
-    bool is_plain = !e->timed && expires_at == 0 && e->value_len < buf_least_loan;
-    return is_plain ? overwrite(e, value) : overwrite_any(e, value, expires_at);
+    if (e->timed || expires_at > 0 || may_be_lent(e)) {
+        return overwrite_any(e, value, expires_at);
+    }
+    if (!fits(e, value)) {
+        return false;
+    }
+    write_value(e, value);
+    return true;
 }
 
 struct slice entry_key(const struct entry *e)

@@ -118,7 +118,7 @@ extern const struct proto proto_text;
 extern const struct proto proto_resp2;
 extern const struct proto proto_resp3;
 
-/* The words behind the verb of a clean line, as proto's split says. */
+/* The words behind the verb of a clean line, as proto's split says; with rest, max is above 0. */
 static inline size_t proto_split_clean(const struct raw_request *raw, size_t max, bool rest, struct slice *words)
 {
     struct slice left = raw->tail;

@@ -297,7 +297,7 @@ static inline bool is_used_up(const struct session *s, const struct share *share
     return share->requests + s->extra >= TICK_REQUESTS_MAX || share->in_bytes >= TICK_IN_MAX;
 }
 
-/* Asked where nothing of the session is in the group: only what has run changes the answer. */
+/* Asked where nothing of the session is in the group, as only what has run changes the answer; or where its share is used up. */
 static bool goes_on(const struct session *s, const struct share *share)
 {
     return session_can_run(s) && !is_used_up(s, share) && session_pending(s) <= share->out_limit;

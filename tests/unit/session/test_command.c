@@ -7,6 +7,7 @@
 
 #include "command_run.h"
 #include "err.h"
+#include "guard.h"
 #include "hash.h"
 #include "session.h"
 #include "tick.h"
@@ -448,20 +449,27 @@ Test(parse, bytes_of_any_kind)
     }
 }
 
+/* Where a line is decoded, against an unreadable page; and its words. */
+struct place {
+    struct guard guard;
+    struct slice words[COMMAND_ARGS_MAX];
+};
+
 /* Decodes and parses a line whose first `came` bytes were there before, and behind which so many bytes stand. */
-static struct request parse_among(struct slice line, size_t came, size_t behind, struct slice *into)
+static struct request parse_among(struct slice line, size_t came, size_t behind, struct place *place)
 {
-    static char bytes[2 * ANY_LINE_MAX];
+    char bytes[2 * ANY_LINE_MAX];
     struct request r = {.proto = &proto_text};
     struct decoder d = {.began = true};
     memcpy(bytes, line.data, line.len);
     memcpy(bytes + line.len, "\r\n", 2);
     memset(bytes + line.len + 2, 'x', behind);
+    struct slice all = guard_copy(&place->guard, slice_of(bytes, line.len + 2 + behind));
     if (came > 0) {
-        cr_assert_eq(proto_text.decode(&d, slice_of(bytes, came), 20000, &r.raw), DECODED_MORE);
+        cr_assert_eq(proto_text.decode(&d, slice_of(all.data, came), 20000, &r.raw), DECODED_MORE);
     }
-    cr_assert_eq(proto_text.decode(&d, slice_of(bytes, line.len + 2 + behind), 20000, &r.raw), DECODED_REQUEST);
-    command_parse(&r, &small, into);
+    cr_assert_eq(proto_text.decode(&d, all, 20000, &r.raw), DECODED_REQUEST);
+    command_parse(&r, &small, place->words);
     return r;
 }
 
@@ -492,21 +500,25 @@ static bool is_cut_short(struct slice line, size_t behind)
 /* A line is the same request whether the short cuts for it are taken or not. */
 Test(parse, short_lines_are_what_the_long_way_makes_of_them)
 {
-    static struct slice others[COMMAND_ARGS_MAX];
+    static struct place one, other;
     uint64_t seed = 2;
+    guard_init(&one.guard, 2 * ANY_LINE_MAX);
+    guard_init(&other.guard, 2 * ANY_LINE_MAX);
     for (int round = 0; round < 100000; round++) {
         struct slice line = any_line(&seed, round % 2 == 0 ? "   \t\x7f\xffkey 12" : " abcdefgh", 70);
         if (line.data[0] == '\r' || line.len < 2) {
             continue;
         }
-        struct request slow = parse_among(line, 1, (size_t)round % 3, words);
+        struct request slow = parse_among(line, 1, (size_t)round % 3, &one);
         cr_assert(!slow.raw.clean);
         for (size_t behind = 0; behind <= 80; behind += behind < 20 ? 1 : 20) {
-            struct request fast = parse_among(line, 0, behind, others);
+            struct request fast = parse_among(line, 0, behind, &other);
             cr_assert_eq(fast.raw.clean, is_cut_short(line, behind), "%.*s", (int)line.len, line.data);
             cr_assert(is_same(&fast, &slow), "%.*s: %d, not %d", (int)line.len, line.data, fast.error, slow.error);
         }
     }
+    guard_deinit(&one.guard);
+    guard_deinit(&other.guard);
 }
 
 /* --- command_check_line --- */
