@@ -25,14 +25,6 @@ static void open_resp(struct client *c, const struct server *s)
     client_expect(c, "+PONG");
 }
 
-/* What was sent before has been taken and run as far as it can be: three turns of the loop have gone by. */
-static void let_run(struct client *other)
-{
-    for (int turn = 0; turn < 3; turn++) {
-        client_ask(other, "PING", "+PONG");
-    }
-}
-
 static void expect_silence(const struct client *c, const char *what)
 {
     CHECK(!client_wait(c, 0), "%s was answered", what);
@@ -213,7 +205,7 @@ static void paused_writes(void)
     client_ask(&a, "CLIENT PAUSE " FOR_EVER " WRITE", "+OK");
     send_line(&writers[0], "INCR n\r\nGET n");
     send_line(&writers[1], "INCR n\r\nGET n");
-    let_run(&reader);
+    client_let_run(&reader);
     client_ask(&reader, "GET n", "");
     client_ask_start(&reader, "INCR", "ERR SYNTAX ");
     expect_silence(&writers[0], "a paused write");
@@ -256,7 +248,7 @@ static void paused_all(void)
     client_ask(&a, "CLIENT PAUSE 60000 WRITE", "+OK");
     client_ask(&a, "CLIENT PAUSE 1 WRITE", "+OK"); /* the longer one counts */
     send_line(&text, "SET k 3");
-    let_run(&a);
+    client_let_run(&a);
     expect_silence(&text, "a paused write");
     client_close(&text); /* while it waits */
     client_ask(&a, "CLIENT UNPAUSE", "+OK");
@@ -284,7 +276,7 @@ static void paused_flood(void)
     }
     size_t taken = client_send_some(&flood, lines, sizeof(lines), FLOOD_PATIENCE_MS);
     CHECK(taken < sizeof(lines), "all %zu bytes were taken", taken);
-    let_run(&a);
+    client_let_run(&a);
     size_t after = server_memory(&s, "VmHWM");
     CHECK(after < before + FLOOD_MEMORY_MAX, "the server has grown from %zu to %zu bytes", before, after);
     client_close(&flood);

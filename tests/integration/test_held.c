@@ -34,15 +34,6 @@ static void tear_down(struct fixture *f)
     server_stop(&f->server);
 }
 
-/* What was sent before has been run, and what of it is not held has been answered: three turns of the loop have gone by, one to accept
- * the connection, one to read and run, and the end of that one. */
-static void let_run(struct fixture *f)
-{
-    for (int turn = 0; turn < 3; turn++) {
-        client_ask(&f->other, "PING", "+PONG");
-    }
-}
-
 static void open_and_send(struct client *c, const struct fixture *f, const char *lines)
 {
     client_open(c, &f->server);
@@ -69,7 +60,7 @@ static void check_held(struct fixture *f, const struct held *rows, size_t count)
     for (size_t i = 0; i < count; i++) {
         open_and_send(&clients[i], f, rows[i].lines);
     }
-    let_run(f);
+    client_let_run(&f->other);
     for (size_t i = 0; i < count; i++) {
         for (size_t line = 0; line < rows[i].held_from; line++) {
             client_expect_start(&clients[i], rows[i].answers[line]);
@@ -108,7 +99,7 @@ static void writers_and_readers(void)
     struct client writer;
     set_up(&f, "commit");
     open_and_send(&writer, &f, "SET fresh f\r\nDEL doomed\r\n");
-    let_run(&f);
+    client_let_run(&f.other);
     expect_silence(&writer, "SET");
     check_held(&f, rows, sizeof(rows) / sizeof(rows[0]));
     client_expect(&writer, "OK");
@@ -129,10 +120,10 @@ static void conflict(void)
     client_ask(&loser, "GET settled", "s");
     client_ask(&loser, "SET settled l", "OK");
     open_and_send(&winner, &f, "SET settled w\r\n");
-    let_run(&f);
+    client_let_run(&f.other);
     client_sendf(&loser, "COMMIT\r\n");
     client_wait_delivered(&loser);
-    let_run(&f);
+    client_let_run(&f.other);
     expect_silence(&winner, "SET");
     expect_silence(&loser, "the conflict");
     server_thaw(&f.frozen);
@@ -166,10 +157,10 @@ static void resp(void)
     client_ask(&watcher, RESP "WATCH settled2", "+PONG");
     client_expect(&watcher, "+OK");
     open_and_send(&writer, &f, "SET fresh f\r\nDEL doomed\r\nDEL settled2\r\nSET settled2 2\r\n");
-    let_run(&f);
+    client_let_run(&f.other);
     client_sendf(&watcher, "MULTI\r\nEXEC\r\n");
     client_wait_delivered(&watcher);
-    let_run(&f);
+    client_let_run(&f.other);
     client_expect(&watcher, "+OK");
     expect_silence(&watcher, "EXEC");
     check_held(&f, rows, sizeof(rows) / sizeof(rows[0]));
@@ -190,7 +181,7 @@ static void settled_data(void)
     client_open(&reader, &f.server);
     client_ask(&reader, "BEGIN", "OK"); /* its snapshot is older than what follows */
     open_and_send(&writer, &f, "SET settled new\r\nDEL doomed\r\nFLUSH\r\nSET settled newer\r\n");
-    let_run(&f);
+    client_let_run(&f.other);
     client_ask(&reader, "GET settled", "s");
     client_ask(&reader, "GET doomed", "d");
     client_ask(&reader, "DBSIZE", "3");
@@ -254,7 +245,7 @@ static void between_big_answers(void)
         client_sendf(&c, i == 10 ? "GET big\r\nINCR n\r\nGET settled\r\n" : "GET big\r\n");
     }
     expect_big(&c, 11);
-    let_run(&f);
+    client_let_run(&f.other);
     expect_silence(&c, "INCR");
     client_ask(&f.other, "GET settled", "s");
     server_thaw(&f.frozen);
@@ -309,11 +300,11 @@ static void no_room_now(void)
     for (int i = 0; i < 4; i++) {
         sent[i] = send_many(&f, &clients[i], (char)('a' + i));
     }
-    let_run(&f);
+    client_let_run(&f.other);
     client_open(&late, &f.server);
     client_sendf(&late, "GET settled\r\nSET late 1\r\nGET settled\r\n");
     client_expect(&late, "s");
-    let_run(&f);
+    client_let_run(&f.other);
     for (int i = 0; i < 4; i++) {
         expect_silence(&clients[i], "SET");
     }
@@ -343,7 +334,7 @@ static void no_room_and_sigterm(void)
     for (int i = 0; i < 3; i++) {
         send_many(&f, &clients[i], (char)('a' + i));
     }
-    let_run(&f);
+    client_let_run(&f.other);
     server_signal(&f.server, SIGTERM);
     client_expect_eof(&f.other);
     server_thaw(&f.frozen);
@@ -369,7 +360,7 @@ static void killed_meanwhile(void)
     set_up(&f, "commit");
     open_and_send(&writer, &f, "SET settled lost\r\n");
     open_and_send(&reader, &f, "GET settled\r\n");
-    let_run(&f);
+    client_let_run(&f.other);
     server_signal(&f.server, SIGKILL);
     server_thaw(&f.frozen);
     CHECK(server_end(&f.server, PROMPT_MS, NULL, 0) == -SIGKILL, "the server was not killed");
@@ -390,7 +381,7 @@ static void quit(void)
     struct client c;
     set_up(&f, "commit");
     open_and_send(&c, &f, "SET a 1\r\nGET a\r\nQUIT\r\nSET a 2\r\n");
-    let_run(&f);
+    client_let_run(&f.other);
     expect_silence(&c, "QUIT");
     server_thaw(&f.frozen);
     client_expect(&c, "OK");
@@ -408,7 +399,7 @@ static void half_close(void)
     set_up(&f, "commit");
     open_and_send(&c, &f, "SET a 1\r\nGET a\r\nSET a 2");
     client_half_close(&c);
-    let_run(&f);
+    client_let_run(&f.other);
     expect_silence(&c, "SET");
     server_thaw(&f.frozen);
     client_expect(&c, "OK");
@@ -429,7 +420,7 @@ static void sigterm(void)
         snprintf(line, sizeof(line), "SET key%d %d\r\nPING\r\n", i, i);
         open_and_send(&writers[i], &f, line);
     }
-    let_run(&f);
+    client_let_run(&f.other);
     server_signal(&f.server, SIGTERM);
     client_expect_eof(&f.other); /* the signal was seen */
     expect_silence(&writers[0], "SET");
@@ -461,10 +452,10 @@ static void client_leaves(void)
     set_up(&f, "commit");
     for (int i = 0; i < 10; i++) {
         open_and_send(&c, &f, "SET a 1\r\nGET a\r\n");
-        let_run(&f);
+        client_let_run(&f.other);
         client_reset(&c);
     }
-    let_run(&f);
+    client_let_run(&f.other);
     server_thaw(&f.frozen);
     client_ask(&f.other, "GET a", "1");
     tear_down(&f);

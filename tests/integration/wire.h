@@ -67,6 +67,9 @@ void client_expect(struct client *c, const char *line);
 void client_expect_start(struct client *c, const char *start);
 /* Sends a line and CRLF; the answer must be so, or begin so. */
 void client_ask(struct client *c, const char *line, const char *answer);
+/* By this client, of the text protocol: what others sent before has been taken and run as far as it can be, and what of it need not wait
+ * was answered. Three turns of the loop have gone by: one to accept a connection, one to read and run, and the end of that one. */
+void client_let_run(struct client *c);
 /* Sets a key to count times the same byte; the answer must be OK. */
 void client_set_large(struct client *c, const char *key, char byte, size_t count);
 void client_ask_start(struct client *c, const char *line, const char *start);
